@@ -1,0 +1,127 @@
+//! What a command touches, what follows from it, and why it may be refused.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::appointment::Appointment;
+use super::command::{Carried, PublishSlots};
+use super::identifier::{PatientId, SlotId};
+use super::patient::Patient;
+use super::referral::{Referral, Worklist};
+use super::service::Service;
+use super::slot::{Slot, SlotStatus};
+use crate::issue::Issue;
+
+/// Everything that [`decide`](super::decide::decide) may look at. The store fills it in the same transaction that
+/// will make the decision durable, from [`Command::needs`](super::command::Command::needs).
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// What differs between environments.
+    pub rules: Rules,
+    /// The service that the command is for.
+    pub service: Option<Service>,
+    /// The patient with the command's proven NHS number.
+    pub patient: Option<Patient>,
+    /// The referral that the command names or answers, and whose it is.
+    pub referral: Option<(Referral, Patient)>,
+    /// The current appointment of that referral.
+    pub referral_appointment: Option<Appointment>,
+    /// The appointment that the command names, its referral, and whose it is.
+    pub appointment: Option<(Appointment, Referral, Patient)>,
+    /// The slot that the command names.
+    pub slot: Option<Slot>,
+    /// Live referrals of [`State::patient`] at the service, awaited ones too, oldest first.
+    pub referrals: Vec<Referral>,
+    /// Current appointments of [`State::patient`] at the service.
+    pub appointments: Vec<Appointment>,
+    /// The command's `Bundle.id` was accepted before in this conversation.
+    pub bundle_used: bool,
+}
+
+/// What differs between environments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Accept with a warning what production refuses: an appointment whose time or service is not
+    /// its slot's (the standard's own examples are like that).
+    pub sandbox: bool,
+}
+
+/// What is to happen, all of it or nothing.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Whose it is.
+    pub patient: Option<Patient>,
+    /// The referral as it is afterwards.
+    pub referral: Option<Referral>,
+    /// The appointment as it is afterwards.
+    pub appointment: Option<Appointment>,
+    /// What is to be written.
+    pub changes: Vec<Change>,
+    /// What others are to be told.
+    pub notices: Vec<Notice>,
+    /// Accepted, but somebody should look.
+    pub warnings: Vec<Issue>,
+}
+
+/// One thing to be written.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Insert or replace the patient record.
+    Patient(Patient),
+    /// Insert or replace the referral; `worklist` is `None` only when it is no longer live.
+    /// `carried`: its resource is replaced; where it names `placeholder`, the patient's id is meant.
+    Referral { referral: Referral, worklist: Option<Worklist>, carried: Option<(Carried, PatientId)> },
+    /// Insert or replace the appointment; `carried` as above.
+    Appointment { appointment: Appointment, carried: Option<(Carried, PatientId)> },
+    /// The slot is sold, or on offer again.
+    Slot { id: SlotId, status: SlotStatus },
+    /// Insert or replace services, schedules and slots. A slot that is sold stays sold.
+    Diary(Box<PublishSlots>),
+}
+
+/// Something that another system must be told.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// What happened.
+    pub kind: NoticeKind,
+    /// To whose destination.
+    pub service: Service,
+    /// Whose it is.
+    pub patient: Patient,
+    /// The referral as it is afterwards.
+    pub referral: Referral,
+    /// The appointment as it is afterwards, where it is about one.
+    pub appointment: Option<Appointment>,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// HL7 v2 REF^I12.
+    ReferralPlaced,
+    /// HL7 v2 REF^I13.
+    ReferralAmended,
+    /// HL7 v2 REF^I14.
+    ReferralCancelled,
+    /// HL7 v2 SIU^S12.
+    Booked,
+    /// HL7 v2 SIU^S13.
+    Rescheduled,
+    /// HL7 v2 SIU^S14.
+    BookingAmended,
+    /// HL7 v2 SIU^S15.
+    BookingCancelled,
+}
+
+/// Why a command was refused. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{issue}")]
+pub struct Refusal {
+    /// What is wrong, where, and what to do; no patient data.
+    pub issue: Box<Issue>,
+    /// Somebody on this side must look (such as a booking for another person's referral).
+    pub alarm: bool,
+}

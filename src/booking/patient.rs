@@ -1,0 +1,149 @@
+//! The patient, as far as a booking needs to know one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::identifier::{Identifier, OdsCode, PatientId};
+use super::nhs_number::NhsNumber;
+
+/// A patient record. Nothing in it is printed by `Debug` but its id.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patient {
+    /// This gateway's id.
+    pub id: PatientId,
+    /// The NHS number, only where it is proven: verified by the sender and passing its check.
+    /// It is the only thing that links two messages about one person by itself.
+    pub nhs_number: Option<NhsNumber>,
+    /// Who the record says the person is.
+    pub demographics: Demographics,
+}
+
+/// What is said about a person.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demographics {
+    /// All identifiers, as sent, NHS numbers that prove nothing included.
+    pub identifiers: Vec<Identifier>,
+    /// NHS number status code 01 to 08 (NHS Data Dictionary), where it was said.
+    pub nhs_number_status: Option<String>,
+    /// Names, the official one first.
+    pub names: Vec<HumanName>,
+    /// Date of birth as written: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
+    pub birth_date: Option<String>,
+    /// FHIR AdministrativeGender.
+    pub gender: Option<Gender>,
+    /// Addresses, as sent.
+    pub addresses: Vec<Address>,
+    /// Telephone numbers and e-mail addresses of the patient.
+    pub telecoms: Vec<Telecom>,
+    /// The registered practice.
+    pub practice: Option<OdsCode>,
+}
+
+/// FHIR AdministrativeGender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Gender {
+    Male,
+    Female,
+    Other,
+    Unknown,
+}
+
+/// A name.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HumanName {
+    /// FHIR NameUse: usual, official, temp, nickname, anonymous, old or maiden.
+    pub usage: Option<String>,
+    /// Surname.
+    pub family: Option<String>,
+    /// First and middle names, in order.
+    pub given: Vec<String>,
+    /// Titles.
+    pub prefix: Vec<String>,
+    /// Suffixes.
+    pub suffix: Vec<String>,
+    /// The whole name as text.
+    pub text: Option<String>,
+}
+
+/// A postal address.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// FHIR AddressUse: home, work, temp, old or billing.
+    pub usage: Option<String>,
+    /// Street lines.
+    pub lines: Vec<String>,
+    /// Town.
+    pub city: Option<String>,
+    /// County.
+    pub district: Option<String>,
+    /// Postcode, as sent.
+    pub postal_code: Option<String>,
+    /// Country.
+    pub country: Option<String>,
+    /// The whole address as text.
+    pub text: Option<String>,
+}
+
+/// A way to reach somebody.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telecom {
+    /// FHIR ContactPointSystem: phone, email, sms …
+    pub system: Option<String>,
+    /// The number or address.
+    pub value: Option<String>,
+    /// FHIR ContactPointUse: home, work, mobile …
+    pub usage: Option<String>,
+}
+
+impl Demographics {
+    /// The official name, or else the first.
+    pub fn name(&self) -> Option<&HumanName> {
+        let official = self.names.iter().find(|name| name.usage.as_deref() == Some("official"));
+        official.or(self.names.first())
+    }
+
+    /// Do these contradict each other so much that they cannot be one person? Absent says nothing.
+    /// Used to check a link that is claimed, never to look for one.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let family = |who: &Self| who.name().and_then(|name| name.family.as_deref()).map(folded);
+        let disagree = |a: Option<String>, b: Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
+        disagree(self.birth_date.clone(), other.birth_date.clone()) && disagree(family(self), family(other))
+    }
+
+    /// Are these about one person as far as a reader can tell: same surname, same first name's
+    /// initial and same date of birth, each present on both sides?
+    pub fn agrees(&self, other: &Self) -> bool {
+        let key = |who: &Self| {
+            let name = who.name()?;
+            let initial = folded(name.given.first()?).chars().next()?;
+            Some((folded(name.family.as_deref()?), initial, who.birth_date.clone()?))
+        };
+        matches!((key(self), key(other)), (Some(a), Some(b)) if a == b)
+    }
+}
+
+/// Letters only, in lower case: `O'Neill-Smith` and `ONEILL SMITH` are one.
+fn folded(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect()
+}
+
+macro_rules! masked {
+    ($($name:ident)*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(***)"))
+            }
+        }
+    )*};
+}
+
+masked! { Demographics HumanName Address Telecom }
+
+impl fmt::Debug for Patient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Patient({})", self.id)
+    }
+}

@@ -1,0 +1,293 @@
+//! The one vocabulary for "what is wrong with this content".
+//!
+//! Content problems are data, not errors: every station keeps going and collects all of them, so that
+//! a sender can mend everything at once. A [`Code`] is permanent: it is never reused or renumbered.
+//! An issue's text never quotes a value from the message: it names the place and the rule.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// How bad it is (`OperationOutcome.issue.severity`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing; nothing needs to be done.
+    Information,
+    /// Accepted, but somebody should look.
+    Warning,
+    /// The message is refused for it.
+    Error,
+}
+
+/// Whose fault it is and so whose move is next; `http::failure` gives each its status and BaRS code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The request cannot be used as it is: mend it and send it as a new one.
+    BadRequest,
+    /// The caller may not do this.
+    Unauthorised,
+    /// The caller is not known at all.
+    Forbidden,
+    /// What it names does not exist here.
+    NotFound,
+    /// What it routes to (`NHSD-Target-Identifier`) does not exist here.
+    TargetUnknown,
+    /// The routing header itself is malformed.
+    TargetMalformed,
+    /// No such method on this path.
+    MethodNotAllowed,
+    /// The answer cannot be given in the form or version asked for.
+    NotAcceptable,
+    /// It collides with what is already held: read, decide, send anew.
+    Conflict,
+    /// Too large.
+    TooLarge,
+    /// The content type or coding is not one that is read here.
+    UnsupportedMediaType,
+    /// Understood, but will not be done.
+    Unprocessable,
+    /// The first attempt is still being worked on: wait.
+    TooEarly,
+    /// Too much from this caller: wait.
+    Throttled,
+    /// It took too long: send the same again.
+    Timeout,
+    /// A station that it needs is down: send the same again later.
+    Unavailable,
+    /// The gateway failed: its operator must look.
+    Internal,
+}
+
+/// A kind of issue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Permanent name, such as `ONW-2003`.
+    pub id: &'static str,
+    /// Severity where no policy says otherwise.
+    pub severity: Severity,
+    /// `OperationOutcome.issue.code` (FHIR IssueType).
+    pub fhir: &'static str,
+    /// Whose move is next.
+    pub fault: Fault,
+    /// What the kind means, for the documentation.
+    pub meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $id:literal $severity:ident $fhir:literal $fault:ident $meaning:literal)*) => {
+        $(#[doc = $meaning]
+        pub static $name: Code = Code {
+            id: $id, severity: Severity::$severity, fhir: $fhir, fault: Fault::$fault, meaning: $meaning,
+        };)*
+
+        /// Every code there is, in order of its number.
+        pub static ALL: &[&Code] = &[$(&$name),*];
+    };
+}
+
+// 1xxx the request and its headers · 2xxx JSON and FHIR structure · 3xxx the message's rules ·
+// 4xxx what is already held · 5xxx identity and access · 6xxx HL7 v2 · 9xxx the gateway itself.
+codes! {
+    HEADER_MISSING "ONW-1001" Error "required" BadRequest "A header that every request must carry is missing."
+    HEADER_INVALID "ONW-1002" Error "value" BadRequest "A header's value is not of the form that the standard gives."
+    TARGET_INVALID "ONW-1003" Error "invalid" TargetMalformed "NHSD-Target-Identifier is not base64."
+    TARGET_STRUCTURE "ONW-1004" Error "structure" TargetMalformed "NHSD-Target-Identifier decodes, but not to an identifier."
+    TARGET_UNKNOWN "ONW-1005" Error "not-found" TargetUnknown "NHSD-Target-Identifier names a service that this gateway does not act for."
+    NOT_ACCEPTABLE "ONW-1006" Error "processing" NotAcceptable "The answer cannot be given in the form or version that Accept asks for."
+    MEDIA_TYPE "ONW-1007" Error "not-supported" UnsupportedMediaType "The body's Content-Type or Content-Encoding is not one that is read here."
+    PATH_UNKNOWN "ONW-1008" Error "not-found" NotFound "There is nothing at this path."
+    METHOD_UNKNOWN "ONW-1009" Error "not-supported" MethodNotAllowed "This path does not take this method."
+    BODY_TOO_LARGE "ONW-1010" Error "too-long" TooLarge "The body is larger than this gateway takes."
+    THROTTLED "ONW-1011" Error "throttled" Throttled "More requests than the caller's share: wait and send again."
+    TIMEOUT "ONW-1012" Error "timeout" Timeout "The request took longer than it may."
+    PARAMETER_MISSING "ONW-1013" Error "required" BadRequest "A search parameter that must be given is missing."
+    PARAMETER_INVALID "ONW-1014" Error "value" BadRequest "A search parameter's value is not of the right form."
+    SEARCH_TOO_COSTLY "ONW-1015" Error "too-costly" Unprocessable "The search covers a wider range than is answered at once."
+    ID_INVALID "ONW-1016" Error "value" BadRequest "The id in the path is not a UUID."
+    RESOURCE_UNKNOWN "ONW-1017" Error "not-found" NotFound "No resource with this id is held here."
+    SERVICE_UNKNOWN "ONW-1018" Error "not-found" NotFound "The service is not known here."
+    NOT_IMPLEMENTED "ONW-1019" Error "not-supported" MethodNotAllowed "The interaction is not offered."
+    DUPLICATE "ONW-1020" Error "duplicate" Conflict "A request with this X-Request-Id was already processed with success."
+    IN_FLIGHT "ONW-1021" Error "duplicate" TooEarly "The first request with this X-Request-Id is still being processed."
+    REQUEST_INVALID "ONW-1022" Error "invalid" BadRequest "The request cannot be read."
+
+    JSON_INVALID "ONW-2001" Error "structure" BadRequest "The body is not well-formed JSON."
+    JSON_DUPLICATE_KEY "ONW-2002" Error "structure" BadRequest "An object has the same key twice."
+    JSON_TOO_DEEP "ONW-2003" Error "structure" BadRequest "The JSON is nested deeper than is read here."
+    UTF8_INVALID "ONW-2004" Error "structure" BadRequest "The body is not valid UTF-8."
+    RESOURCE_TYPE "ONW-2005" Error "structure" BadRequest "The resource is not of the type that belongs here."
+    ELEMENT_UNKNOWN "ONW-2006" Error "structure" BadRequest "FHIR R4 has no such element here."
+    ELEMENT_MISSING "ONW-2007" Error "required" BadRequest "An element that FHIR R4 requires is missing."
+    ELEMENT_REPEATS "ONW-2008" Error "structure" BadRequest "An element occurs more often than FHIR R4 allows."
+    ELEMENT_TYPE "ONW-2009" Error "structure" BadRequest "An element's JSON is not of the right shape for its type."
+    VALUE_FORMAT "ONW-2010" Error "value" BadRequest "A primitive value is not in its type's format."
+    CODE_UNKNOWN "ONW-2011" Error "code-invalid" BadRequest "The code is not in the value set that FHIR R4 requires."
+    TOO_MANY_ENTRIES "ONW-2012" Error "too-long" BadRequest "The Bundle has more entries than are read here."
+    REFERENCE_UNRESOLVED "ONW-2013" Error "invariant" BadRequest "A reference inside the Bundle points to no entry."
+    FULL_URL "ONW-2014" Error "invariant" BadRequest "An entry's fullUrl is missing, not a urn:uuid, or there twice."
+
+    WORKFLOW "ONW-3001" Error "invariant" BadRequest "The combination of event, reason, category and status is not a workflow of the standard."
+    VERSION_MISSING "ONW-3002" Error "invariant" BadRequest "Bundle.meta.versionId, the Application version, is missing."
+    VERSION_UNSUPPORTED "ONW-3003" Error "not-supported" Unprocessable "The Application version is not supported."
+    DESTINATION "ONW-3004" Error "value" BadRequest "MessageHeader.destination is not the service that the request was routed to."
+    DEFINITION_UNKNOWN "ONW-3005" Error "invariant" BadRequest "MessageHeader.definition names no MessageDefinition that applies."
+    DEFINITION_COUNT "ONW-3006" Error "invariant" BadRequest "The Bundle does not hold the resources that its MessageDefinition asks for."
+    FOCUS "ONW-3007" Error "invariant" BadRequest "MessageHeader.focus is not the one resource that this event is about."
+    USE_CASE_UNKNOWN "ONW-3008" Error "invariant" BadRequest "The use case is absent or not in usecases-categories-bars."
+    USE_CASE_UNSUPPORTED "ONW-3009" Error "not-supported" Unprocessable "The service does not offer this use case."
+    RESPONSE_MISSING "ONW-3010" Error "invariant" BadRequest "A response must say which message it answers."
+    RESPONSE_UNKNOWN "ONW-3011" Error "not-found" NotFound "The message that this answers is not known here."
+    CONTACT_RANK "ONW-3012" Error "invariant" BadRequest "Patient.contact must have exactly one contact of rank 1, with a telephone number."
+    CONSENT "ONW-3013" Error "invariant" BadRequest "Consent must be for direct care, patient privacy, implied."
+    RULE_MISSING "ONW-3014" Error "required" BadRequest "An element that BaRS requires is missing."
+    RULE_VALUE "ONW-3015" Error "invariant" BadRequest "An element's value is not one that BaRS allows here."
+    NHS_NUMBER_INVALID "ONW-3016" Error "value" BadRequest "An NHS number fails its check or is from a range that is never issued."
+    NHS_NUMBER_FENCE "ONW-3017" Error "value" BadRequest "A live NHS number in a sandbox, or a test number in production."
+    TARGET_ID_MISSING "ONW-3018" Error "invariant" BadRequest "An update or a cancellation must carry the id that the receiver gave."
+    BUNDLE_ID_REUSED "ONW-3019" Error "invariant" BadRequest "A new message must have a Bundle.id of its own."
+    IDENTITY_UNPROVEN "ONW-3020" Warning "business-rule" BadRequest "The NHS number is not used for identity; the patient is held as a record of its own."
+    LINK_UNVERIFIED "ONW-3021" Warning "business-rule" BadRequest "A link to a booking could not be verified; it is carried and on a worklist."
+    TIME_DIFFERS "ONW-3022" Error "invariant" BadRequest "The appointment's time is not the slot's time."
+    SLOT_SERVICE_DIFFERS "ONW-3023" Error "invariant" BadRequest "The slot belongs to another service than the one booked."
+
+    SLOT_TAKEN "ONW-4001" Error "conflict" Conflict "The slot is no longer free."
+    SLOT_UNKNOWN "ONW-4002" Error "conflict" Conflict "The slot is not in this service's diary."
+    BOOKING_EXISTS "ONW-4003" Error "conflict" Conflict "The patient already has a booking with this service."
+    REFERRAL_EXISTS "ONW-4004" Error "conflict" Conflict "The patient already has a live referral to this service."
+    BOOKING_MISSING "ONW-4005" Error "invariant" BadRequest "The booking that this is about does not exist."
+    REFERRAL_MISSING "ONW-4006" Error "invariant" BadRequest "The referral that this is about does not exist."
+    REFERRAL_NOT_FOUND "ONW-4007" Error "not-found" NotFound "The request that this is about is not known here."
+    BOOKING_NOT_LINKED "ONW-4008" Error "conflict" Conflict "The referral is not linked to the patient's booking."
+    NOT_CURRENT "ONW-4009" Error "conflict" Conflict "It is no longer current, so it cannot be changed or cancelled."
+    STALE "ONW-4010" Error "conflict" Conflict "A resource is older than the version held here."
+    PATIENT_MISMATCH "ONW-4011" Error "processing" Unprocessable "The patient is not the one whose referral or booking this is."
+    CANCEL_DIFFERS "ONW-4012" Error "processing" Unprocessable "The cancellation differs from the booking that it cancels."
+    REFERRAL_NOT_ACTIVE "ONW-4013" Error "processing" Unprocessable "The referral is not live, so nothing can be booked on it."
+    REFERRAL_BOOKED "ONW-4014" Error "conflict" Conflict "The referral already has a current appointment."
+    SERVICE_DIFFERS "ONW-4015" Error "processing" Unprocessable "The referral is to another service than the one booked."
+
+    CLIENT_UNKNOWN "ONW-5001" Error "forbidden" Forbidden "The client certificate belongs to no registered system."
+    CLIENT_REQUIRED "ONW-5002" Error "security" Unauthorised "A client certificate is required."
+    ORGANISATION_FORBIDDEN "ONW-5003" Error "forbidden" Unauthorised "The system may not act for this organisation."
+    ORGANISATION_CLOSED "ONW-5004" Error "forbidden" Unauthorised "The organisation is closed and can neither send nor receive."
+
+    HL7_NO_HEADER "ONW-6001" Error "structure" BadRequest "No MSH segment can be read."
+    HL7_EVENT_UNSUPPORTED "ONW-6002" Error "not-supported" BadRequest "The message type or event is not one that this channel takes."
+    HL7_FIELD_MISSING "ONW-6003" Error "required" BadRequest "A field that HL7 requires is missing."
+    HL7_VALUE "ONW-6004" Error "value" BadRequest "A field's value is not in its data type's format."
+
+    STORE_UNAVAILABLE "ONW-9001" Error "transient" Unavailable "The gateway cannot keep messages safely now: send the same again later."
+    INTERNAL "ONW-9002" Error "exception" Internal "The gateway failed; its operator has been told."
+    OVERLOADED "ONW-9003" Error "transient" Unavailable "The gateway has all the work that it can take: send the same again later."
+}
+
+/// One finding: what, where, and a sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// Its kind.
+    pub code: &'static Code,
+    /// The code's own severity, unless a policy changed it.
+    pub severity: Severity,
+    /// A FHIRPath (`Bundle.entry[3].resource.status`), an HL7 path (`PID-3.1`), `http.Header` or empty.
+    pub at: String,
+    /// What to do about it, without any value from the message.
+    pub text: Cow<'static, str>,
+}
+
+impl Issue {
+    /// An issue with its code's severity and meaning.
+    pub fn new(code: &'static Code, at: impl Into<String>) -> Self {
+        Self { code, severity: code.severity, at: at.into(), text: Cow::Borrowed(code.meaning) }
+    }
+
+    /// The same with a sentence that fits the case better.
+    pub fn with(code: &'static Code, at: impl Into<String>, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, severity: code.severity, at: at.into(), text: text.into() }
+    }
+
+    /// The same, accepted with a warning.
+    pub fn tolerated(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at.as_str() {
+            "" => write!(f, "{}: {}", self.code.id, self.text),
+            at => write!(f, "{} at {at}: {}", self.code.id, self.text),
+        }
+    }
+}
+
+/// Everything found so far, in the order in which it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Issues(Vec<Issue>);
+
+impl Issues {
+    /// Adds one finding.
+    pub fn push(&mut self, issue: Issue) {
+        self.0.push(issue);
+    }
+
+    /// Adds a finding with its code's own words.
+    pub fn add(&mut self, code: &'static Code, at: impl Into<String>) {
+        self.0.push(Issue::new(code, at));
+    }
+
+    /// Adds a finding with words of its own.
+    pub fn say(&mut self, code: &'static Code, at: impl Into<String>, text: impl Into<Cow<'static, str>>) {
+        self.0.push(Issue::with(code, at, text));
+    }
+
+    /// Adds all of another station's findings.
+    pub fn extend(&mut self, other: Issues) {
+        self.0.extend(other.0);
+    }
+
+    /// Is there anything that the message must be refused for?
+    pub fn has_errors(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// What the message is refused for.
+    pub fn errors(&self) -> impl Iterator<Item = &Issue> {
+        self.0.iter().filter(|issue| issue.severity == Severity::Error)
+    }
+
+    /// All findings.
+    pub fn iter(&self) -> impl Iterator<Item = &Issue> {
+        self.0.iter()
+    }
+
+    /// Nothing found?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many were found.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<Issue> for Issues {
+    fn from(issue: Issue) -> Self {
+        Self(vec![issue])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(ALL.windows(2).all(|pair| pair[0].id < pair[1].id));
+    }
+
+    #[test]
+    fn every_meaning_is_a_sentence() {
+        assert!(ALL.iter().all(|code| code.meaning.ends_with('.') && 20 < code.meaning.len()));
+    }
+}

@@ -1,0 +1,346 @@
+//! The only SQL. What is kept: the journal (every message, its bytes, its first answer), the booking
+//! records with the invariants as constraints, the diary, and the outbox.
+//!
+//! One submission is one unit: journal entry, state, decision, changes, outbox rows and answer become
+//! durable together or not at all. Many submissions share one transaction and one fsync (group commit).
+
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::booking::command::Command;
+use crate::booking::decision::{Decision, Refusal};
+use crate::booking::identifier::ServiceId;
+use crate::booking::nhs_number::NhsNumber;
+use crate::booking::service::Service;
+use crate::booking::slot::SlotStatus;
+use crate::issue::Issue;
+
+/// A message as it came in, with what is known about it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// UUIDv7: sorts by arrival.
+    pub id: Uuid,
+    /// When its last byte arrived.
+    pub received_at: Timestamp,
+    /// The way it came: `https`, `mllp` or `cli`.
+    pub channel: &'static str,
+    /// The registered system that sent it; empty where that is not known.
+    pub caller: String,
+    /// The organisation that it acts for; empty where that is not known.
+    pub organisation: String,
+    /// What it is, in few words without patient data: `booking-request new`, `REF^I12`.
+    pub kind: String,
+    /// The ledger's key; a repeat of it gets the first answer. `None` where there was none to read.
+    pub key: Option<String>,
+    /// The conversation (`X-Correlation-Id`); empty where there is none.
+    pub correlation: String,
+    /// `Bundle.id`, or MSH-10; empty where there is none.
+    pub bundle: String,
+    /// The bytes as they came (after gzip).
+    pub body: Vec<u8>,
+    /// What was found wrong or remarkable before a decision was sought. No patient data.
+    pub issues: Vec<Issue>,
+}
+
+/// What is to be done with a message.
+pub enum Work {
+    /// It was refused before any decision: keep it with its answer.
+    Refuse(Answer),
+    /// Decide, and answer as this function says. It runs inside the transaction: it must be quick,
+    /// do no input or output, and not panic.
+    Decide { command: Box<Command>, answer: AnswerFn },
+}
+
+/// Renders the answer and the outbox letters of a decision.
+pub type AnswerFn = Box<dyn FnOnce(&Result<Decision, Refusal>) -> Answer + Send>;
+
+/// What the caller is told, and what others will be told.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// HTTP status, or 0 for an MLLP message.
+    pub status: u16,
+    /// Kept so that a repeat gets the same; successes of BaRS keep none (a repeat gets 409).
+    pub body: Option<Vec<u8>>,
+    /// For the outbox.
+    pub letters: Vec<Letter>,
+}
+
+/// One message for another system, rendered once: every attempt sends the same bytes.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Name of the destination in the configuration.
+    pub destination: String,
+    /// Letters with the same key (a patient's id) are delivered in order.
+    pub key: Uuid,
+    /// What it is: `REF^I12`.
+    pub event: String,
+    /// MSH-10: the same at every attempt.
+    pub control_id: String,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+/// How a submission ended. Whatever it says is durable.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Done. `letters`: ids of its outbox rows.
+    Accepted { decision: Box<Decision>, letters: usize },
+    /// Kept, with the reason.
+    Refused { refusal: Option<Refusal>, answer: Answer },
+    /// The key was answered with success before; nothing was done.
+    Duplicate { first: Uuid },
+    /// The key was refused before; this is that answer.
+    Repeated { answer: Answer },
+}
+
+/// Why the store could not do it. Nothing was answered, nothing took effect.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or failed; the text has no patient data.
+    #[error("the database failed: {0}")]
+    Database(Arc<str>),
+    /// The queue before the writer is full: try later.
+    #[error("the store has all the work that it can take")]
+    Full,
+    /// The store is shutting down, or its writer ended.
+    #[error("the store is closed")]
+    Closed,
+    /// The file is of a schema that this version does not know.
+    #[error("schema version {found} is newer than {known}, the newest that this version knows")]
+    SchemaTooNew {
+        /// In the file.
+        found: i64,
+        /// Here.
+        known: i64,
+    },
+    /// What was asked for is not there or not in a state for it.
+    #[error("{0}")]
+    Refused(&'static str),
+}
+
+/// How sure the store is that it can make things durable.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Since when it is as it is.
+    pub since: Timestamp,
+    /// When a commit was last durable.
+    pub last_commit: Option<Timestamp>,
+    /// Why the last attempt failed; `None`: it did not.
+    pub failure: Option<String>,
+}
+
+/// A row of the journal.
+#[derive(Clone, Debug, serde::Serialize)]
+#[allow(missing_docs)]
+pub struct MessageRow {
+    pub id: Uuid,
+    pub received_at: Timestamp,
+    pub channel: String,
+    pub caller: String,
+    pub organisation: String,
+    pub kind: String,
+    pub key: Option<String>,
+    pub correlation: String,
+    pub bundle: String,
+    /// `accepted`, `refused`, `duplicate` or `repeated`.
+    pub outcome: String,
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// `ONW-…` codes found, with their places and texts.
+    pub issues: Vec<IssueRow>,
+    pub command: Option<String>,
+    pub patient: Option<Uuid>,
+    pub referral: Option<Uuid>,
+    pub appointment: Option<Uuid>,
+    /// SHA-256 of the body, in hexadecimal.
+    pub sha256: String,
+    pub body_bytes: u64,
+}
+
+/// An issue as the journal keeps it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[allow(missing_docs)]
+pub struct IssueRow {
+    pub code: String,
+    pub severity: String,
+    pub at: String,
+    pub text: String,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, serde::Serialize)]
+#[allow(missing_docs)]
+pub struct OutboxRow {
+    pub id: i64,
+    /// The journal message that caused it.
+    pub message: Uuid,
+    pub destination: String,
+    pub key: Uuid,
+    pub event: String,
+    pub control_id: String,
+    pub state: OutboxState,
+    pub attempts: u32,
+    /// Not before this.
+    pub due_at: Timestamp,
+    pub created_at: Timestamp,
+    pub settled_at: Option<Timestamp>,
+    /// Why the last attempt failed, without patient data (`AE`, `timeout`, …).
+    pub failure: Option<String>,
+}
+
+/// Where a letter stands. Everything accepted ends in exactly one of the last three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutboxState {
+    /// To be sent.
+    Queued,
+    /// Confirmed by the other side.
+    Delivered,
+    /// A person must look; later letters of the same key wait behind it.
+    Parked,
+    /// No longer wanted, by a person's decision.
+    Superseded,
+}
+
+impl OutboxState {
+    /// The name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// What became of an attempt, or what a person decided.
+#[derive(Clone, Debug)]
+pub enum Settlement {
+    /// The other side confirmed it.
+    Delivered,
+    /// It failed; not again before `due_at`.
+    Retry { failure: String, due_at: Timestamp },
+    /// It failed for good; a person must look.
+    Parked { failure: String },
+    /// A person: send it again now.
+    Requeue,
+    /// A person: never send it; later letters may go.
+    Superseded { reason: String },
+}
+
+/// How much is in the outbox.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[allow(missing_docs)]
+pub struct OutboxDepth {
+    pub destination: String,
+    pub queued: u64,
+    pub parked: u64,
+    pub delivered: u64,
+    pub superseded: u64,
+    /// When the oldest letter that is neither delivered nor superseded was written.
+    pub oldest: Option<Timestamp>,
+}
+
+/// A slot with what describes it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct SlotRow {
+    pub id: String,
+    pub schedule: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub status: SlotStatus,
+    /// The resource as imported; its `status` is not kept up to date, the field above is.
+    pub resource: String,
+}
+
+/// What to look for in the diary.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct SlotQuery {
+    pub service: ServiceId,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub statuses: Vec<SlotStatus>,
+    pub limit: usize,
+}
+
+/// Which patient's referrals or appointments.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum PatientQuery {
+    NhsNumber(NhsNumber),
+    /// Surname (as sent), date of birth `YYYY-MM-DD`, home postcode.
+    Demographics { family: String, birth_date: String, postal_code: String },
+}
+
+/// Filter of a listing; newest first.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Page {
+    /// `outcome` of messages, `state` of letters.
+    pub state: Option<String>,
+    pub destination: Option<String>,
+    pub limit: usize,
+}
+
+/// A future that the caller of the store waits for.
+pub type Pending<T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// What every database must do; one contract test runs against each.
+/// Reads see everything that was answered before they began.
+pub trait Store: Send + Sync {
+    /// Does it, durably, exactly once per key. The future may be dropped; the work goes on.
+    fn submit(&self, message: Message, work: Work) -> Pending<Verdict>;
+
+    /// The first answer that a key got, if there was one: `(message, accepted, answer)`.
+    fn first_answer(&self, key: &str) -> Result<Option<(Uuid, bool, Answer)>, StoreError>;
+
+    /// A service.
+    fn service_find(&self, id: &ServiceId) -> Result<Option<Service>, StoreError>;
+    /// All services.
+    fn service_list(&self) -> Result<Vec<Service>, StoreError>;
+    /// A ServiceRequest as JSON. An awaited referral has none.
+    fn referral_resource(&self, id: Uuid) -> Result<Option<String>, StoreError>;
+    /// An Appointment as JSON.
+    fn appointment_resource(&self, id: Uuid) -> Result<Option<String>, StoreError>;
+    /// A patient's ServiceRequests, newest first.
+    fn referral_search(&self, patient: &PatientQuery) -> Result<Vec<String>, StoreError>;
+    /// A patient's Appointments, newest first.
+    fn appointment_search(&self, patient: &PatientQuery) -> Result<Vec<String>, StoreError>;
+    /// Slots by start.
+    fn slot_search(&self, query: &SlotQuery) -> Result<Vec<SlotRow>, StoreError>;
+    /// A Schedule, HealthcareService, Location, PractitionerRole … of the diary.
+    fn directory_resource(&self, kind: &str, id: &str) -> Result<Option<String>, StoreError>;
+
+    /// Letters that may be sent now, in order of their id: due, and none before them with the same
+    /// destination and key that is queued or parked. `body` comes with them. Skips `busy` ids' keys.
+    fn outbox_due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError>;
+    /// The earliest instant at which a letter of the destination becomes due; `None`: none queued.
+    fn outbox_next_due(&self, destination: &str) -> Result<Option<Timestamp>, StoreError>;
+    /// Says what became of a letter, durably. Refused where it is delivered or superseded already.
+    fn outbox_settle(&self, id: i64, settlement: Settlement) -> Pending<()>;
+    /// Letters, newest first.
+    fn outbox_list(&self, page: &Page) -> Result<Vec<OutboxRow>, StoreError>;
+    /// One letter and its bytes.
+    fn outbox_show(&self, id: i64) -> Result<Option<(OutboxRow, Vec<u8>)>, StoreError>;
+    /// How much there is, per destination.
+    fn outbox_depth(&self) -> Result<Vec<OutboxDepth>, StoreError>;
+
+    /// Journal rows, newest first.
+    fn message_list(&self, page: &Page) -> Result<Vec<MessageRow>, StoreError>;
+    /// One journal row, its bytes and its answer.
+    fn message_show(&self, id: Uuid) -> Result<Option<(MessageRow, Vec<u8>, Answer)>, StoreError>;
+    /// How many messages there are of each outcome.
+    fn message_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// How sure it is that it can make things durable; reads no disk.
+    fn health(&self) -> Health;
+    /// Waits until nothing is queued before the writer, then stops it.
+    fn close(&self);
+}

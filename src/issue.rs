@@ -170,6 +170,8 @@ codes! {
     ORGANISATION_FORBIDDEN "ONW-5003" Error "forbidden" Unauthorised "The system may not act for this organisation."
     ORGANISATION_CLOSED "ONW-5004" Error "forbidden" Unauthorised "The organisation is closed and can neither send nor receive."
 
+    SERVICE_CLOSED "ONW-5005" Error "processing" Unprocessable "The service no longer takes referrals or bookings."
+
     HL7_NO_HEADER "ONW-6001" Error "structure" BadRequest "No MSH segment can be read."
     HL7_EVENT_UNSUPPORTED "ONW-6002" Error "not-supported" BadRequest "The message type or event is not one that this channel takes."
     HL7_FIELD_MISSING "ONW-6003" Error "required" BadRequest "A field that HL7 requires is missing."

@@ -33,6 +33,8 @@ pub enum Fault {
     TargetUnknown,
     /// The routing header itself is malformed.
     TargetMalformed,
+    /// The standard has it, this gateway does not offer it.
+    NotImplemented,
     /// No such method on this path.
     MethodNotAllowed,
     /// The answer cannot be given in the form or version asked for.
@@ -105,7 +107,7 @@ codes! {
     ID_INVALID "ONW-1016" Error "value" BadRequest "The id in the path is not a UUID."
     RESOURCE_UNKNOWN "ONW-1017" Error "not-found" NotFound "No resource with this id is held here."
     SERVICE_UNKNOWN "ONW-1018" Error "not-found" NotFound "The service is not known here."
-    NOT_IMPLEMENTED "ONW-1019" Error "not-supported" MethodNotAllowed "The interaction is not offered."
+    NOT_IMPLEMENTED "ONW-1019" Error "not-supported" NotImplemented "The interaction is not offered."
     DUPLICATE "ONW-1020" Error "duplicate" Conflict "A request with this X-Request-Id was already processed with success."
     IN_FLIGHT "ONW-1021" Error "duplicate" TooEarly "The first request with this X-Request-Id is still being processed."
     REQUEST_INVALID "ONW-1022" Error "invalid" BadRequest "The request cannot be read."

@@ -180,7 +180,7 @@ fn named<'a>(
         return Err(super::alarm(mismatch, "Bundle.entry.resource.ofType(Patient)"));
     }
     if held.service != *service {
-        return Err(refuse(&SERVICE_DIFFERS, "MessageHeader.destination[0].endpoint"));
+        return Err(refuse(&SERVICE_DIFFERS, "Bundle.entry[0].resource.destination[0].endpoint"));
     }
     Ok((held, referral, known(patient, subject, state)?))
 }

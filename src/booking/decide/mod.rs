@@ -48,8 +48,8 @@ fn alarm(code: &'static Code, at: &str) -> Refusal {
 /// The service, if it takes anything.
 fn open_service(state: &State) -> Result<&Service, Refusal> {
     match &state.service {
-        None => Err(refuse(&SERVICE_UNKNOWN, "MessageHeader.destination[0].endpoint")),
-        Some(service) if service.closed => Err(refuse(&SERVICE_CLOSED, "MessageHeader.destination[0].endpoint")),
+        None => Err(refuse(&SERVICE_UNKNOWN, "Bundle.entry[0].resource.destination[0].endpoint")),
+        Some(service) if service.closed => Err(refuse(&SERVICE_CLOSED, "Bundle.entry[0].resource.destination[0].endpoint")),
         Some(service) => Ok(service),
     }
 }

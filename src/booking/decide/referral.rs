@@ -216,7 +216,7 @@ fn permit(held: &Referral, action: ReferralAction, category: Category) -> Result
 
 fn same_request(held: &Referral, service: &str, category: Category) -> Result<(), Refusal> {
     if held.service.0 != service {
-        return Err(refuse(&SERVICE_DIFFERS, "MessageHeader.destination[0].endpoint"));
+        return Err(refuse(&SERVICE_DIFFERS, "Bundle.entry[0].resource.destination[0].endpoint"));
     }
     if held.category != category {
         return Err(refuse(&WORKFLOW, "Bundle.entry.resource.ofType(ServiceRequest).category"));

@@ -11,7 +11,7 @@ use crate::booking::decision::{Change, Decision, Notice, NoticeKind, Refusal, St
 use crate::booking::referral::{Referral, ResponseKind};
 use crate::issue::{PATIENT_MISMATCH, RESPONSE_UNKNOWN};
 
-const PLACE: &str = "MessageHeader.response.identifier";
+const PLACE: &str = "Bundle.entry[0].resource.response.identifier";
 
 /// Recorded on the referral, whatever became of it meanwhile; the requester's side is told.
 pub(super) fn record(it: &RecordResponse, state: &State, now: Timestamp) -> Result<Decision, Refusal> {

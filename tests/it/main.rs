@@ -1,1 +1,3 @@
-//! Integration tests.
+//! Integration tests: everything over real sockets and files.
+
+mod tls;

@@ -1,1 +1,3 @@
-//! To be written.
+//! Subcommands: one file each. What a command finds goes to stdout, what it says goes to stderr.
+
+pub mod tls;

@@ -1,2 +1,4 @@
-//! Integration tests.
+//! Everything that is tested from outside of the library: one binary, one module per subject.
+
 mod bars_examples;
+mod tls;

@@ -8,7 +8,7 @@ mod server;
 mod throttle;
 
 pub use identify::{Peer, Systems};
-pub use server::{Server, ServerSettings};
+pub use server::{Pulse, Server, ServerSettings};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -76,8 +76,8 @@ impl Front {
             tracing::error!(route = name, "a request panicked");
             intake::refusal(&Issue::new(&INTERNAL, "").into(), "Onward")
         });
-        metrics::histogram!(crate::telemetry::REQUEST_SECONDS, "route" => name).record(began.elapsed().as_secs_f64());
-        metrics::counter!(crate::telemetry::REQUESTS, "route" => name, "status" => reply.status.to_string()).increment(1);
+        metrics::histogram!(crate::telemetry::metric::REQUEST_SECONDS, "route" => name).record(began.elapsed().as_secs_f64());
+        metrics::counter!(crate::telemetry::metric::REQUESTS, "route" => name, "status" => reply.status.to_string()).increment(1);
         respond(&request, reply)
     }
 

@@ -1,6 +1,5 @@
 //! Everything that is tested from outside of the library: one binary, one module per subject.
 
-//! Everything that is tested from outside of the library: one binary, one module per subject.
 mod bars_examples;
 mod status;
 mod tls;

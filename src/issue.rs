@@ -33,6 +33,8 @@ pub enum Fault {
     TargetUnknown,
     /// The routing header itself is malformed.
     TargetMalformed,
+    /// The standard has it, this gateway does not offer it.
+    NotImplemented,
     /// No such method on this path.
     MethodNotAllowed,
     /// The answer cannot be given in the form or version asked for.
@@ -105,7 +107,7 @@ codes! {
     ID_INVALID "ONW-1016" Error "value" BadRequest "The id in the path is not a UUID."
     RESOURCE_UNKNOWN "ONW-1017" Error "not-found" NotFound "No resource with this id is held here."
     SERVICE_UNKNOWN "ONW-1018" Error "not-found" NotFound "The service is not known here."
-    NOT_IMPLEMENTED "ONW-1019" Error "not-supported" MethodNotAllowed "The interaction is not offered."
+    NOT_IMPLEMENTED "ONW-1019" Error "not-supported" NotImplemented "The interaction is not offered."
     DUPLICATE "ONW-1020" Error "duplicate" Conflict "A request with this X-Request-Id was already processed with success."
     IN_FLIGHT "ONW-1021" Error "duplicate" TooEarly "The first request with this X-Request-Id is still being processed."
     REQUEST_INVALID "ONW-1022" Error "invalid" BadRequest "The request cannot be read."
@@ -169,6 +171,8 @@ codes! {
     CLIENT_REQUIRED "ONW-5002" Error "security" Unauthorised "A client certificate is required."
     ORGANISATION_FORBIDDEN "ONW-5003" Error "forbidden" Unauthorised "The system may not act for this organisation."
     ORGANISATION_CLOSED "ONW-5004" Error "forbidden" Unauthorised "The organisation is closed and can neither send nor receive."
+
+    SERVICE_CLOSED "ONW-5005" Error "processing" Unprocessable "The service no longer takes referrals or bookings."
 
     HL7_NO_HEADER "ONW-6001" Error "structure" BadRequest "No MSH segment can be read."
     HL7_EVENT_UNSUPPORTED "ONW-6002" Error "not-supported" BadRequest "The message type or event is not one that this channel takes."

@@ -7,6 +7,7 @@ pub mod fhir;
 pub mod hl7v2;
 pub mod profile;
 
+pub mod bars;
 pub mod pas;
 
 pub mod config;

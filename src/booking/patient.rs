@@ -105,12 +105,31 @@ impl Demographics {
         official.or(self.names.first())
     }
 
-    /// Do these contradict each other so much that they cannot be one person? Absent says nothing.
-    /// Used to check a link that is claimed, never to look for one.
+    /// Of the surname and the date of birth, is there one that both give, and none that is the same?
+    /// Used to check a link that is claimed, never to look for one. Absent says nothing.
     pub fn contradicts(&self, other: &Self) -> bool {
         let family = |who: &Self| who.name().and_then(|name| name.family.as_deref()).map(folded);
-        let disagree = |a: Option<String>, b: Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
-        disagree(self.birth_date.clone(), other.birth_date.clone()) && disagree(family(self), family(other))
+        let same = |a: Option<String>, b: Option<String>| a.zip(b).map(|(a, b)| a == b);
+        let compared =
+            [same(self.birth_date.clone(), other.birth_date.clone()), same(family(self), family(other))];
+        compared.contains(&Some(false)) && !compared.contains(&Some(true))
+    }
+
+    /// This record with what another message adds: what is absent there stays as it is here.
+    pub fn updated_by(&self, newer: &Self) -> Self {
+        fn list<T: Clone>(old: &[T], new: &[T]) -> Vec<T> {
+            if new.is_empty() { old.to_vec() } else { new.to_vec() }
+        }
+        Self {
+            identifiers: list(&self.identifiers, &newer.identifiers),
+            nhs_number_status: newer.nhs_number_status.clone().or(self.nhs_number_status.clone()),
+            names: list(&self.names, &newer.names),
+            birth_date: newer.birth_date.clone().or(self.birth_date.clone()),
+            gender: newer.gender.or(self.gender),
+            addresses: list(&self.addresses, &newer.addresses),
+            telecoms: list(&self.telecoms, &newer.telecoms),
+            practice: newer.practice.clone().or(self.practice.clone()),
+        }
     }
 
     /// Are these about one person as far as a reader can tell: same surname, same first name's

@@ -1,1 +1,15 @@
-//! To be written.
+//! FHIR R4 as it travels: JSON read strictly, and thin borrowed views over it.
+//!
+//! There are no typed models on purpose: what the gateway does not understand, it carries untouched, in its
+//! order and with its digits (R4 2.1.0.2 "Exchanging Resources", 2.6 "JSON Representation").
+//!
+//! * [`json`] reads bytes into a [`serde_json::Value`] and says exactly where they are not JSON.
+//! * [`path`] names places as FHIRPath, at no cost until a place has to be told.
+//! * [`view`] picks elements out of a resource; [`bundle`] finds resources in a Bundle.
+//! * [`instant`] is dates and times that keep the precision they were written with.
+
+pub mod bundle;
+pub mod instant;
+pub mod json;
+pub mod path;
+pub mod view;

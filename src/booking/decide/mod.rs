@@ -1,0 +1,73 @@
+//! The rules of the field: what follows from a command, given what is held.
+//!
+//! `decide` is a pure function: it returns what changes, what others are to be told and what to warn of,
+//! and does none of it. So the rules can be tested by the million without a database, and replayed.
+
+mod booking;
+mod diary;
+mod person;
+mod referral;
+mod response;
+mod table;
+
+pub use table::{AppointmentAction, ReferralAction, appointment_permits, referral_permits};
+
+use jiff::Timestamp;
+
+use super::command::Command;
+use super::decision::{Decision, Refusal, State};
+use super::referral::Origin;
+use super::service::Service;
+use crate::issue::{Code, Issue, SERVICE_CLOSED, SERVICE_UNKNOWN, STALE};
+
+/// What follows from a command.
+pub fn decide(command: &Command, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
+    match command {
+        Command::PlaceReferral(it) => referral::place(it, state, now),
+        Command::AmendReferral(it) => referral::amend(it, state, now),
+        Command::CancelReferral(it) => referral::cancel(it, state, now),
+        Command::RecordResponse(it) => response::record(it, state, now),
+        Command::Book(it) => booking::book(it, state, now),
+        Command::AmendBooking(it) => booking::amend(it, state, now),
+        Command::Reschedule(it) => booking::reschedule(it, state, now),
+        Command::CancelBooking(it) => booking::cancel(it, state, now),
+        Command::PublishSlots(it) => Ok(diary::publish(it)),
+    }
+}
+
+/// A refusal with its code's own words.
+fn refuse(code: &'static Code, at: &str) -> Refusal {
+    Refusal { issue: Box::new(Issue::new(code, at)), alarm: false }
+}
+
+/// A refusal that somebody on this side must look at.
+fn alarm(code: &'static Code, at: &str) -> Refusal {
+    Refusal { alarm: true, ..refuse(code, at) }
+}
+
+/// The service, if it takes anything.
+fn open_service(state: &State) -> Result<&Service, Refusal> {
+    match &state.service {
+        None => Err(refuse(&SERVICE_UNKNOWN, "Bundle.entry[0].resource.destination[0].endpoint")),
+        Some(service) if service.closed => Err(refuse(&SERVICE_CLOSED, "Bundle.entry[0].resource.destination[0].endpoint")),
+        Some(service) => Ok(service),
+    }
+}
+
+/// A message must not take anything back to an older version (`meta.lastUpdated` per fullUrl).
+fn not_stale(new: &Origin, held: &Origin) -> Result<(), Refusal> {
+    let older = |(url, instant): &&(String, Timestamp)| {
+        held.versions.iter().any(|(held_url, held_instant)| held_url == url && instant < held_instant)
+    };
+    match new.versions.iter().find(older) {
+        Some(_) => Err(refuse(&STALE, "Bundle.entry.resource.meta.lastUpdated")),
+        None => Ok(()),
+    }
+}
+
+/// The origin of what is held after a newer message about it: the newest version of each entry.
+fn newer_origin(held: &Origin, new: &Origin) -> Origin {
+    let mut versions = new.versions.clone();
+    versions.extend(held.versions.iter().filter(|(url, _)| !new.versions.iter().any(|(known, _)| known == url)).cloned());
+    Origin { versions, ..new.clone() }
+}

@@ -1,0 +1,53 @@
+//! What a service says about a referral that was sent to it.
+
+use jiff::Timestamp;
+
+use super::person::Person;
+use super::referral::write_referral;
+use super::{AppointmentAction, ReferralAction, appointment_permits, newer_origin, referral_permits, refuse};
+use crate::booking::appointment::{Appointment, AppointmentStatus};
+use crate::booking::command::RecordResponse;
+use crate::booking::decision::{Change, Decision, Notice, NoticeKind, Refusal, State};
+use crate::booking::referral::{Referral, ResponseKind};
+use crate::issue::{PATIENT_MISMATCH, RESPONSE_UNKNOWN};
+
+const PLACE: &str = "Bundle.entry[0].resource.response.identifier";
+
+/// Recorded on the referral, whatever became of it meanwhile; the requester's side is told.
+pub(super) fn record(it: &RecordResponse, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
+    let (held, patient) = state.referral.as_ref().ok_or_else(|| refuse(&RESPONSE_UNKNOWN, PLACE))?;
+    let person = Person::named(patient, &it.subject, state, &PATIENT_MISMATCH)?;
+    referral_permits(held.status, ReferralAction::Respond).map_err(|code| refuse(code, PLACE))?;
+    let mut referral = held.clone();
+    referral.response = Some(it.kind);
+    referral.origin.versions = newer_origin(&held.origin, &it.origin).versions;
+    let missed = missed_appointment(it, state, held);
+    let current = missed.as_ref().or(state.referral_appointment.as_ref()).filter(|held| held.status.is_current());
+    let mut changes = vec![write_referral(&referral, current, None)];
+    changes.extend(missed.map(|appointment| Change::Appointment { appointment, carried: None }));
+    let notice = state.service.as_ref().map(|service| Notice {
+        kind: NoticeKind::ReferralAmended,
+        service: service.clone(),
+        patient: person.patient.clone(),
+        referral: referral.clone(),
+        appointment: None,
+        at: now,
+    });
+    Ok(Decision {
+        patient: Some(person.patient),
+        referral: Some(referral),
+        appointment: None,
+        changes: person.change.into_iter().chain(changes).collect(),
+        notices: notice.into_iter().collect(),
+        warnings: Vec::new(),
+    })
+}
+
+/// The referral's own appointment, if that is the one that was not attended.
+fn missed_appointment(it: &RecordResponse, state: &State, held: &Referral) -> Option<Appointment> {
+    let (appointment, referral, _) = state.appointment.as_ref()?;
+    let missed = it.kind == ResponseKind::DidNotAttend
+        && referral.id == held.id
+        && appointment_permits(appointment.status, AppointmentAction::NoShow).is_ok();
+    missed.then(|| Appointment { status: AppointmentStatus::NoShow, ..appointment.clone() })
+}

@@ -1,0 +1,245 @@
+//! What can be wrong although every setting is of its kind: files that are missing, names that are there
+//! twice or point nowhere, limits that let nothing pass. Everything is found, not the first thing only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::{ClientAuth, Config, Destination, Mllp, System};
+use crate::booking::identifier::OdsCode;
+use crate::issue::Severity;
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// With [`Severity::Error`] the gateway does not start.
+    pub severity: Severity,
+    /// The setting: `https.cert`, `service[0].destination`.
+    pub setting: String,
+    /// What is wrong with it.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = if self.severity == Severity::Error { "error" } else { "warning" };
+        write!(f, "{severity}: {}: {}", self.setting, self.text)
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, setting: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Finding { severity: Severity::Error, setting: setting.into(), text: text.into() });
+    }
+
+    fn warning(&mut self, setting: impl Into<String>, text: impl Into<String>) {
+        self.0.push(Finding { severity: Severity::Warning, setting: setting.into(), text: text.into() });
+    }
+
+    fn error_if(&mut self, wrong: bool, setting: impl Into<String>, text: impl Into<String>) {
+        if wrong {
+            self.error(setting, text);
+        }
+    }
+
+    fn positive(&mut self, setting: impl Into<String>, value: u64) {
+        self.error_if(value == 0, setting, "must be more than 0");
+    }
+
+    fn file(&mut self, setting: impl Into<String>, path: &Path) {
+        self.error_if(!path.is_file(), setting, format!("there is no file {}", path.display()));
+    }
+
+    fn name(&mut self, setting: impl Into<String>, name: &str) {
+        self.error_if(name.trim().is_empty(), setting, "is required");
+    }
+
+    /// Nothing may be there twice; answers nothing, says each repeat with its place.
+    fn distinct<T: Ord + fmt::Display>(&mut self, items: impl IntoIterator<Item = (String, T)>) {
+        let mut first = BTreeMap::new();
+        for (setting, item) in items {
+            match first.get(&item) {
+                Some(other) => self.error(setting, format!("{item} is there twice; first as {other}")),
+                None => drop(first.insert(item, setting)),
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Everything that is wrong; with an error in it the gateway does not start.
+    pub fn check(&self) -> Vec<Finding> {
+        let mut findings = Findings::default();
+        check_general(self, &mut findings);
+        check_https(self, &mut findings);
+        check_addresses(self, &mut findings);
+        self.mllp.iter().enumerate().for_each(|(i, it)| check_mllp(&format!("mllp[{i}]"), it, &mut findings));
+        self.system.iter().enumerate().for_each(|(i, it)| check_system(&format!("system[{i}]"), it, &mut findings));
+        check_names(self, &mut findings);
+        check_services(self, &mut findings);
+        for (index, destination) in self.destination.iter().enumerate() {
+            check_destination(&format!("destination[{index}]"), destination, &mut findings);
+        }
+        check_production(self, &mut findings);
+        findings.0
+    }
+}
+
+fn check_general(config: &Config, findings: &mut Findings) {
+    let folder = config.store.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let homeless = folder.is_some_and(|folder| !folder.is_dir());
+    findings.error_if(homeless, "store.path", format!("there is no folder for {}", config.store.path.display()));
+    findings.positive("store.queue_max", config.store.queue_max as u64);
+    findings.positive("status.sample_interval_ms", config.status.sample_interval_ms);
+    findings.positive("status.sample_timeout_ms", config.status.sample_timeout_ms);
+    let status = &config.status;
+    let reversed = status.undelivered_fail_s < status.undelivered_warn_s;
+    findings.error_if(reversed, "status.undelivered_fail_s", "is less than undelivered_warn_s");
+    let reversed = status.certificate_warn_days < status.certificate_fail_days;
+    findings.error_if(reversed, "status.certificate_warn_days", "is less than certificate_fail_days");
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&config.log.level) {
+        findings.error("log.level", error.to_string());
+    }
+    let forgetful = config.retention.messages_days != 0;
+    findings.error_if(forgetful, "retention.messages_days", "must be 0: nothing is deleted by this version");
+}
+
+fn check_https(config: &Config, findings: &mut Findings) {
+    let https = &config.https;
+    findings.name("https.host", &https.host);
+    findings.file("https.cert", &https.cert);
+    findings.file("https.key", &https.key);
+    https.client_ca.iter().for_each(|path| findings.file("https.client_ca", path));
+    https.crl.iter().for_each(|path| findings.file("https.crl", path));
+    let unchecked = https.client_auth != ClientAuth::Off && https.client_ca.is_none();
+    findings.error_if(unchecked, "https.client_ca", "is required, because client_auth is not off");
+    for (name, limit) in [
+        ("body_bytes_max", https.body_bytes_max),
+        ("inflated_bytes_max", https.inflated_bytes_max),
+        ("json_depth_max", https.json_depth_max),
+        ("entries_max", https.entries_max),
+        ("header_bytes_max", https.header_bytes_max),
+        ("connections_max", https.connections_max),
+        ("handshake_timeout_ms", https.handshake_timeout_ms as usize),
+        ("request_timeout_ms", https.request_timeout_ms as usize),
+        ("slot_range_days_max", https.slot_range_days_max as usize),
+    ] {
+        findings.positive(format!("https.{name}"), limit as u64);
+    }
+    let deep = 120 < https.json_depth_max;
+    findings.error_if(deep, "https.json_depth_max", "must be at most 120: the parser reads no deeper");
+}
+
+fn check_addresses(config: &Config, findings: &mut Findings) {
+    let mllp = config.mllp.iter().enumerate().map(|(i, it)| (format!("mllp[{i}].listen"), it.listen));
+    let own = [("https.listen".to_owned(), config.https.listen), ("status.listen".to_owned(), config.status.listen)];
+    let fixed = |(_, address): &(String, SocketAddr)| address.port() != 0;
+    findings.distinct(own.into_iter().chain(mllp).filter(fixed));
+}
+
+fn check_mllp(at: &str, listener: &Mllp, findings: &mut Findings) {
+    findings.name(format!("{at}.name"), &listener.name);
+    findings.positive(format!("{at}.message_bytes_max"), listener.message_bytes_max as u64);
+    findings.positive(format!("{at}.connections_max"), listener.connections_max as u64);
+    findings.positive(format!("{at}.handshake_timeout_ms"), listener.handshake_timeout_ms);
+    findings.positive(format!("{at}.message_timeout_ms"), listener.message_timeout_ms);
+    if !listener.organisation.is_empty()
+        && let Err(error) = OdsCode::parse(&listener.organisation)
+    {
+        findings.error(format!("{at}.organisation"), error.to_string());
+    }
+    if let Some(tls) = &listener.tls {
+        findings.file(format!("{at}.tls.cert"), &tls.cert);
+        findings.file(format!("{at}.tls.key"), &tls.key);
+        tls.client_ca.iter().for_each(|path| findings.file(format!("{at}.tls.client_ca"), path));
+    }
+}
+
+fn check_system(at: &str, system: &System, findings: &mut Findings) {
+    findings.name(format!("{at}.id"), &system.id);
+    let faceless = system.certificate_sha256.is_empty() && system.common_name.is_none() && system.uri.is_none();
+    findings.error_if(faceless, at, "needs certificate_sha256, common_name or uri to be recognised by");
+    if system.organisations.is_empty() {
+        findings.warning(format!("{at}.organisations"), "it may act for nobody, so everything it sends is refused");
+    }
+}
+
+fn check_names(config: &Config, findings: &mut Findings) {
+    fn places<'a, T: 'a, N>(list: &str, key: &str, items: &'a [T], name: impl Fn(&'a T) -> N) -> Vec<(String, N)> {
+        items.iter().enumerate().map(|(i, item)| (format!("{list}[{i}].{key}"), name(item))).collect()
+    }
+    findings.distinct(places("mllp", "name", &config.mllp, |it| it.name.as_str()));
+    findings.distinct(places("system", "id", &config.system, |it| it.id.as_str()));
+    findings.distinct(places("organisation", "ods", &config.organisation, |it| it.ods.as_str()));
+    findings.distinct(places("service", "id", &config.service, |it| it.id.0.as_str()));
+    findings.distinct(places("destination", "name", &config.destination, |it| it.name.as_str()));
+    let faces = config.system.iter().enumerate().flat_map(|(i, system)| faces(&format!("system[{i}]"), system));
+    findings.distinct(faces);
+}
+
+/// What a system is recognised by: no two may share one of them.
+fn faces(at: &str, system: &System) -> Vec<(String, String)> {
+    let prints = system.certificate_sha256.iter().map(|it| (format!("{at}.certificate_sha256"), it.as_str().into()));
+    let name = system.common_name.iter().map(|it| (format!("{at}.common_name"), format!("CN={it}")));
+    let uri = system.uri.iter().map(|it| (format!("{at}.uri"), format!("URI:{it}")));
+    prints.chain(name).chain(uri).collect()
+}
+
+fn check_services(config: &Config, findings: &mut Findings) {
+    for (index, service) in config.service.iter().enumerate() {
+        let at = format!("service[{index}]");
+        findings.name(format!("{at}.id"), &service.id.0);
+        if let Some(name) = service.destination.as_deref().filter(|name| config.destination_find(name).is_none()) {
+            findings.error(format!("{at}.destination"), format!("there is no destination of the name {name}"));
+        }
+        let function = service.treatment_function.as_deref();
+        let odd = function.is_some_and(|code| code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_digit()));
+        findings.error_if(odd, format!("{at}.treatment_function"), "a treatment function code has three digits");
+        if !config.organisation.iter().any(|it| it.ods == service.organisation) {
+            let text = format!("{} is not among the organisations", service.organisation.as_str());
+            findings.warning(format!("{at}.organisation"), text);
+        }
+    }
+}
+
+fn check_destination(at: &str, destination: &Destination, findings: &mut Findings) {
+    findings.name(format!("{at}.name"), &destination.name);
+    findings.name(format!("{at}.host"), &destination.host);
+    findings.positive(format!("{at}.port"), destination.port.into());
+    findings.positive(format!("{at}.connections"), destination.connections as u64);
+    findings.positive(format!("{at}.connect_timeout_ms"), destination.connect_timeout_ms);
+    findings.positive(format!("{at}.ack_timeout_ms"), destination.ack_timeout_ms);
+    findings.positive(format!("{at}.backoff_min_ms"), destination.backoff_min_ms);
+    findings.positive(format!("{at}.ar_attempts_max"), destination.ar_attempts_max.into());
+    let reversed = destination.backoff_max_ms < destination.backoff_min_ms;
+    findings.error_if(reversed, format!("{at}.backoff_max_ms"), "is less than backoff_min_ms");
+    if let Some(tls) = &destination.tls {
+        findings.file(format!("{at}.tls.ca"), &tls.ca);
+        tls.cert.iter().for_each(|path| findings.file(format!("{at}.tls.cert"), path));
+        tls.key.iter().for_each(|path| findings.file(format!("{at}.tls.key"), path));
+        let half = tls.cert.is_some() != tls.key.is_some();
+        findings.error_if(half, format!("{at}.tls"), "cert and key are there together or not at all");
+    }
+}
+
+fn check_production(config: &Config, findings: &mut Findings) {
+    if config.environment.is_sandbox() {
+        return;
+    }
+    let open = config.https.client_auth != ClientAuth::Required;
+    findings.error_if(open, "https.client_auth", "must be required in production");
+    if config.system.is_empty() {
+        findings.warning("system", "no client system is registered, so nobody can call");
+    }
+    for (index, _) in config.mllp.iter().enumerate().filter(|(_, it)| it.tls.is_none() && !it.listen.ip().is_loopback())
+    {
+        findings.warning(format!("mllp[{index}].tls"), "is not set: patient data comes in clear over this channel");
+    }
+    for (index, _) in config.destination.iter().enumerate().filter(|(_, it)| it.tls.is_none()) {
+        findings.warning(format!("destination[{index}].tls"), "is not set: patient data goes out in clear");
+    }
+}

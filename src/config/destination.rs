@@ -1,0 +1,78 @@
+//! `[[destination]]`: other systems that messages are delivered to.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[[destination]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Destination {
+    /// Its name, for services to refer to and in the outbox.
+    pub name: String,
+    /// How it is spoken to.
+    pub kind: DestinationKind,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS; without it the connection is in clear, for a private network only.
+    pub tls: Option<ClientTls>,
+    /// Connections at a time. One message is in flight on each; those about one patient keep their order.
+    pub connections: usize,
+    /// Longest time for a connection to come about, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Longest wait for an acknowledgement, in milliseconds.
+    pub ack_timeout_ms: u64,
+    /// First pause after a failed attempt, in milliseconds; it doubles with every further one.
+    pub backoff_min_ms: u64,
+    /// Longest pause, in milliseconds.
+    pub backoff_max_ms: u64,
+    /// How often a message that was answered with AR or CR is sent before a person must look.
+    pub ar_attempts_max: u32,
+    /// How the messages are to look (version, applications, facilities, time zone …); read by `pas`.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub channel: toml::Table,
+}
+
+impl Default for Destination {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: DestinationKind::Mllp,
+            host: String::new(),
+            port: 0,
+            tls: None,
+            connections: 1,
+            connect_timeout_ms: 5_000,
+            ack_timeout_ms: 30_000,
+            backoff_min_ms: 1_000,
+            backoff_max_ms: 300_000,
+            ar_attempts_max: 10,
+            channel: toml::Table::new(),
+        }
+    }
+}
+
+/// How a destination is spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DestinationKind {
+    /// HL7 v2 over MLLP.
+    #[default]
+    Mllp,
+}
+
+/// `[destination.tls]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientTls {
+    /// Authorities that the other side's certificate is checked against, PEM.
+    pub ca: PathBuf,
+    /// Certificate chain to show, PEM, leaf first.
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The name that the other side's certificate must be for; not set: `host`.
+    pub server_name: Option<String>,
+}

@@ -1,0 +1,108 @@
+//! The small sections: what kind of place this is, the database, status, logs, retention.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What kind of place this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Test data only: live NHS numbers are refused, some content rules only warn.
+    #[default]
+    Sandbox,
+    /// Real patients: test NHS numbers are refused, nothing is tolerated.
+    Production,
+}
+
+impl Environment {
+    /// Is this the test environment?
+    pub fn is_sandbox(self) -> bool {
+        self == Self::Sandbox
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// The database file. It is made where there is none; its folder must exist.
+    pub path: PathBuf,
+    /// Submissions that may wait for the writer; beyond that callers are told to come back later.
+    pub queue_max: usize,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: "onward.db".into(), queue_max: 1024 }
+    }
+}
+
+/// `[status]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Status {
+    /// Address of the status listener: plain HTTP, for the operator's network only.
+    pub listen: SocketAddr,
+    /// How often expensive figures are refreshed, in milliseconds.
+    pub sample_interval_ms: u64,
+    /// How long a source may take before it counts as failed, in milliseconds.
+    pub sample_timeout_ms: u64,
+    /// From this age of the oldest undelivered message on the state is `warn`, in seconds.
+    pub undelivered_warn_s: u64,
+    /// From this age of the oldest undelivered message on the state is `fail`, in seconds.
+    pub undelivered_fail_s: u64,
+    /// With fewer days than this left on a certificate the state is `warn`.
+    pub certificate_warn_days: i64,
+    /// With fewer days than this left on a certificate the state is `fail`.
+    pub certificate_fail_days: i64,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            sample_interval_ms: 1_000,
+            sample_timeout_ms: 2_000,
+            undelivered_warn_s: 300,
+            undelivered_fail_s: 3_600,
+            certificate_warn_days: 30,
+            certificate_fail_days: 7,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,onward::outbox=debug`.
+    pub level: String,
+    /// `json` or `text`. Not set: text where standard error is a terminal, JSON elsewhere.
+    pub format: Option<LogFormat>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: None }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For eyes.
+    Text,
+}
+
+/// `[retention]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days for which the bytes of messages are kept; 0, the only value so far: for ever.
+    pub messages_days: u32,
+}

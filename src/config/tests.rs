@@ -1,0 +1,168 @@
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::issue::Severity;
+
+const FULL: &str = r#"
+environment = "production"
+[store]
+path = "data/onward.db"
+[https]
+listen = "0.0.0.0:8443"
+client_ca = "ca.pem"
+[[mllp]]
+name = "pas-in"
+[[system]]
+id = "gp"
+certificate_sha256 = ["AB:CD:ABCDabcdABCDabcdABCDabcdABCDabcdABCDabcdABCDabcdABCDabcdABCD"]
+organisations = ["a1001"]
+[[organisation]]
+ods = "RH8"
+closed_on = 2030-01-31
+[[service]]
+id = "2000072489"
+organisation = "RH8"
+destination = "pas"
+[[destination]]
+name = "pas"
+host = "pas.example"
+port = 2575
+[destination.channel]
+version = "2.4"
+api_token = "hush"
+"#;
+
+fn read(text: &str, vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let vars = vars.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    Config::read(text.parse().unwrap(), "onward.toml", vars)
+}
+
+fn complaint(text: &str, vars: &[(&str, &str)]) -> String {
+    read(text, vars).unwrap_err().to_string()
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(read("", &[]).unwrap(), Config::default());
+}
+
+#[test]
+fn a_full_file_is_read_and_shown_again() {
+    let config = read(FULL, &[]).unwrap();
+    assert_eq!(config.organisation[0].closed_on, Some(jiff::civil::date(2030, 1, 31)));
+    assert_eq!(config.system[0].certificate_sha256[0].as_str(), "abcd".repeat(16));
+    let shown = config.show();
+    assert!(shown.contains(r#"api_token = "***""#) && !shown.contains("hush"), "{shown}");
+    let mut again = read(&shown, &[]).unwrap();
+    again.destination[0].channel = config.destination[0].channel.clone();
+    assert_eq!(again, config);
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_file() {
+    let address = complaint("[https]\nlisten = \"nowhere\"", &[]);
+    assert_eq!(address, "onward.toml: https.listen: invalid socket address syntax");
+    let code = complaint("[[service]]\nid = \"1\"\norganisation = \"?\"", &[]);
+    assert_eq!(code, "onward.toml: service[0].organisation: an ODS code has 3 to 8 letters and digits");
+    let unknown = complaint("[https]\nlisen = \"127.0.0.1:1\"", &[]);
+    assert!(unknown.starts_with("onward.toml: https.lisen: unknown field `lisen`"), "{unknown}");
+}
+
+#[test]
+fn the_environment_has_the_last_word() {
+    let vars = [
+        ("ONWARD__HTTPS__LISTEN", "127.0.0.1:9443"),
+        ("ONWARD__HTTPS__BODY_BYTES_MAX", "1000"),
+        ("ONWARD__SERVICE__0__NAME", "Fracture clinic"),
+        ("ONWARD__SYSTEM__0__ORGANISATIONS", "[\"RH8\", \"RA4\"]"),
+        ("ONWARD__ENVIRONMENT", "sandbox"),
+        ("ONWARD_CONFIG", "ignored"),
+    ];
+    let config = read(FULL, &vars).unwrap();
+    assert_eq!(config.https.listen.port(), 9443);
+    assert_eq!(config.https.body_bytes_max, 1000);
+    assert_eq!(config.service[0].name, "Fracture clinic");
+    assert_eq!(Vec::from(config.system[0].organisations.clone()), ["RH8", "RA4"]);
+    assert!(config.environment.is_sandbox());
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let address = complaint("", &[("ONWARD__HTTPS__LISTEN", "x")]);
+    assert_eq!(address, "ONWARD__HTTPS__LISTEN: https.listen: invalid socket address syntax");
+    let name = complaint("service = []", &[("ONWARD__SERVICE__0__NAME", "x")]);
+    assert_eq!(name, "ONWARD__SERVICE__0__NAME: service[0].name: there is no such place in the configuration");
+}
+
+#[test]
+fn paths_start_from_the_folder_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("onward.toml");
+    fs::write(&file, FULL).unwrap();
+    let config = Config::load_with(&file, []).unwrap();
+    assert_eq!(config.store.path, dir.path().join("data/onward.db"));
+    assert_eq!(config.https.client_ca, Some(dir.path().join("ca.pem")));
+    assert_eq!(config.https.cert, dir.path().join("tls/server.pem"));
+}
+
+#[test]
+fn a_missing_file_and_broken_toml_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("onward.toml");
+    let missing = Config::load_with(&file, []).unwrap_err().to_string();
+    assert!(missing.contains("onward.toml"), "{missing}");
+    fs::write(&file, "[https]\nlisten = \n").unwrap();
+    let broken = Config::load_with(&file, []).unwrap_err().to_string();
+    assert!(broken.contains("onward.toml") && broken.contains("line 2"), "{broken}");
+}
+
+fn complete(dir: &Path) -> Config {
+    fs::create_dir_all(dir.join("data")).unwrap();
+    fs::create_dir_all(dir.join("tls")).unwrap();
+    for name in ["ca.pem", "tls/server.pem", "tls/server-key.pem"] {
+        fs::write(dir.join(name), "").unwrap();
+    }
+    let mut config = read(FULL, &[]).unwrap();
+    config.resolve(dir);
+    config
+}
+
+fn errors(config: &Config) -> Vec<String> {
+    let findings = config.check();
+    findings.into_iter().filter(|it| it.severity == Severity::Error).map(|it| it.setting).collect()
+}
+
+#[test]
+fn a_complete_configuration_has_no_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(errors(&complete(dir.path())), [""; 0]);
+}
+
+#[test]
+fn every_mistake_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = complete(dir.path());
+    config.https.client_auth = ClientAuth::Optional;
+    config.https.key = dir.path().join("missing.pem");
+    config.https.entries_max = 0;
+    config.status.listen = config.https.listen;
+    config.system.push(System { id: "gp".into(), ..System::default() });
+    config.service[0].destination = Some("nowhere".into());
+    config.destination[0].backoff_max_ms = 1;
+    config.log.level = "loud=very".into();
+    assert_eq!(
+        errors(&config),
+        [
+            "log.level",
+            "https.key",
+            "https.entries_max",
+            "status.listen",
+            "system[1]",
+            "system[1].id",
+            "service[0].destination",
+            "destination[0].backoff_max_ms",
+            "https.client_auth",
+        ]
+    );
+}

@@ -9,7 +9,7 @@ use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memchr2, memmem};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
 const START: u8 = 0x0B;
 const END: u8 = 0x1C;
@@ -161,20 +161,13 @@ impl Decoder for Mllp {
     }
 }
 
-impl Encoder<&[u8]> for Mllp {
-    type Error = FrameError;
-
-    /// The whole frame at once, so that it leaves in one write: some receivers break on a first packet of one byte.
-    fn encode(&mut self, message: &[u8], buffer: &mut BytesMut) -> Result<(), FrameError> {
-        if memchr(START, message).is_some() || memmem::find(message, &[END, LAST]).is_some() {
-            return Err(FrameError::Unframeable);
-        }
-        buffer.reserve(message.len() + 3);
-        buffer.extend_from_slice(&[START]);
-        buffer.extend_from_slice(message);
-        buffer.extend_from_slice(&[END, LAST]);
-        Ok(())
+/// A message in its frame: one buffer, so that it leaves in one write. Some receivers break on a first packet of one
+/// byte.
+pub fn wrap(message: &[u8]) -> Result<Vec<u8>, FrameError> {
+    if memchr(START, message).is_some() || memmem::find(message, &[END, LAST]).is_some() {
+        return Err(FrameError::Unframeable);
     }
+    Ok([&[START], message, &[END, LAST]].concat())
 }
 
 #[cfg(test)]
@@ -246,13 +239,11 @@ mod tests {
 
     #[test]
     fn writes_what_it_reads_and_refuses_what_would_break_the_frame() {
-        let mut codec = Mllp::default();
-        let mut buffer = BytesMut::new();
-        codec.encode(b"MSH|\rPID|\r", &mut buffer).unwrap();
-        assert_eq!(&buffer[..], b"\x0bMSH|\rPID|\r\x1c\r");
-        assert_eq!(codec.decode(&mut buffer).unwrap().unwrap(), &b"MSH|\rPID|\r"[..]);
+        let frame = wrap(b"MSH|\rPID|\r").unwrap();
+        assert_eq!(frame, b"\x0bMSH|\rPID|\r\x1c\r");
+        assert_eq!(decoded(&mut Mllp::default(), [&frame[..]]).unwrap(), [b"MSH|\rPID|\r"]);
         for message in [&b"a\x0bb"[..], b"a\x1c\rb"] {
-            assert!(matches!(codec.encode(message, &mut buffer), Err(FrameError::Unframeable)));
+            assert!(matches!(wrap(message), Err(FrameError::Unframeable)));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! One submission is one unit: journal entry, state, decision, changes, outbox rows and answer become
 //! durable together or not at all. Many submissions share one transaction and one fsync (group commit).
 
+#[cfg(test)]
+mod contract;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::booking::command::Command;
-use crate::booking::decision::{Decision, Refusal};
+use crate::booking::decision::{Decision, Refusal, State};
 use crate::booking::identifier::ServiceId;
 use crate::booking::nhs_number::NhsNumber;
 use crate::booking::service::Service;
@@ -57,6 +59,9 @@ pub enum Work {
 
 /// Renders the answer and the outbox letters of a decision.
 pub type AnswerFn = Box<dyn FnOnce(&Result<Decision, Refusal>) -> Answer + Send>;
+
+/// The rules by which a store decides: [`decide`](crate::booking::decide::decide).
+pub type DecideFn = fn(&Command, &State, Timestamp) -> Result<Decision, Refusal>;
 
 /// What the caller is told, and what others will be told.
 #[derive(Clone, Debug, Default)]
@@ -264,10 +269,20 @@ pub struct SlotRow {
 #[allow(missing_docs)]
 pub struct SlotQuery {
     pub service: ServiceId,
+    /// Slots that start at this instant or later …
     pub from: Timestamp,
+    /// … and before this one.
     pub to: Timestamp,
+    /// Empty: all.
     pub statuses: Vec<SlotStatus>,
     pub limit: usize,
+}
+
+impl SlotQuery {
+    /// Does it ask for slots of this status?
+    pub fn wants(&self, status: SlotStatus) -> bool {
+        self.statuses.is_empty() || self.statuses.contains(&status)
+    }
 }
 
 /// Which patient's referrals or appointments.
@@ -318,10 +333,12 @@ pub trait Store: Send + Sync {
     /// A Schedule, HealthcareService, Location, PractitionerRole … of the diary.
     fn directory_resource(&self, kind: &str, id: &str) -> Result<Option<String>, StoreError>;
 
-    /// Letters that may be sent now, in order of their id: due, and none before them with the same
-    /// destination and key that is queued or parked. `body` comes with them. Skips `busy` ids' keys.
+    /// Letters that may be sent now, with their bytes: due, and none before them with the same destination and
+    /// key that is queued or parked. Where there are more than `limit`, those due first; in order of their ids.
+    /// A letter that is being sent is among them until it is settled.
     fn outbox_due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError>;
-    /// The earliest instant at which a letter of the destination becomes due; `None`: none queued.
+    /// The earliest instant at which a letter of the destination may be sent; `None`: none is queued, or all wait
+    /// behind a parked one.
     fn outbox_next_due(&self, destination: &str) -> Result<Option<Timestamp>, StoreError>;
     /// Says what became of a letter, durably. Refused where it is delivered or superseded already.
     fn outbox_settle(&self, id: i64, settlement: Settlement) -> Pending<()>;

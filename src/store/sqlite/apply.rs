@@ -1,0 +1,147 @@
+//! Writing what was decided. An upsert replaces the model and never erases the resource.
+
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::column::{json, model};
+use super::diary;
+use super::fault::Fault;
+use super::search::folded;
+use crate::booking::appointment::Appointment;
+use crate::booking::command::Carried;
+use crate::booking::decision::{Change, Decision};
+use crate::booking::identifier::{PatientId, SlotId};
+use crate::booking::patient::{Demographics, Patient};
+use crate::booking::referral::{Referral, ReferralStatus, Worklist};
+use crate::booking::slot::SlotStatus;
+
+/// All of a decision's changes, in their order.
+pub(super) fn changes(conn: &Connection, decision: &Decision) -> Result<(), Fault> {
+    decision.changes.iter().try_for_each(|change| match change {
+        Change::Patient(patient) => patient_write(conn, patient),
+        Change::Referral { referral, worklist, carried } => referral_write(conn, referral, *worklist, carried.as_ref()),
+        Change::Appointment { appointment, carried } => appointment_write(conn, appointment, carried.as_ref()),
+        Change::Slot { id, status } => slot_mark(conn, id, *status),
+        Change::Diary(diary) => diary::publish(conn, diary),
+    })
+}
+
+fn patient_write(conn: &Connection, patient: &Patient) -> Result<(), Fault> {
+    let who = &patient.demographics;
+    let family = who.name().and_then(|name| name.family.as_deref()).map(folded::family);
+    conn.prepare_cached(
+        "INSERT INTO patient (id, nhs_number, family, birth_date, postal_code, model) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET nhs_number = excluded.nhs_number, family = excluded.family,
+             birth_date = excluded.birth_date, postal_code = excluded.postal_code, model = excluded.model",
+    )?
+    .execute((
+        patient.id.0.as_bytes(),
+        patient.nhs_number.as_ref().map(|number| number.as_str()),
+        family,
+        who.birth_date.as_deref(),
+        home_postal_code(who),
+        json(patient)?,
+    ))?;
+    Ok(())
+}
+
+fn home_postal_code(who: &Demographics) -> Option<String> {
+    let home = who.addresses.iter().find(|address| address.usage.as_deref() == Some("home"));
+    home.or(who.addresses.first())?.postal_code.as_deref().map(folded::postal_code)
+}
+
+fn referral_write(
+    conn: &Connection,
+    referral: &Referral,
+    worklist: Option<Worklist>,
+    carried: Option<&(Carried, PatientId)>,
+) -> Result<(), Fault> {
+    const RESOURCE: &str = "SELECT resource FROM referral WHERE id = ?1";
+    let resource = match carried {
+        Some(carried) => Some(addressed(carried, referral.patient)),
+        None => restated(conn, RESOURCE, referral.id.0, referral.status.as_str())?,
+    };
+    conn.prepare_cached(
+        "INSERT INTO referral (id, patient_id, service_id, category, status, worklist, model, resource)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (id) DO UPDATE SET patient_id = excluded.patient_id, service_id = excluded.service_id,
+             category = excluded.category, status = excluded.status, worklist = excluded.worklist,
+             model = excluded.model, resource = coalesce(excluded.resource, resource)",
+    )?
+    .execute((
+        referral.id.0.as_bytes(),
+        referral.patient.0.as_bytes(),
+        &referral.service.0,
+        referral.category.as_str(),
+        status_column(referral.status),
+        worklist.map(Worklist::as_str),
+        json(referral)?,
+        resource,
+    ))?;
+    Ok(())
+}
+
+/// FHIR has no word of its own for a referral that is still to come; the table does.
+fn status_column(status: ReferralStatus) -> &'static str {
+    match status {
+        ReferralStatus::Awaited => "awaited",
+        other => other.as_str(),
+    }
+}
+
+fn appointment_write(
+    conn: &Connection,
+    appointment: &Appointment,
+    carried: Option<&(Carried, PatientId)>,
+) -> Result<(), Fault> {
+    const RESOURCE: &str = "SELECT resource FROM appointment WHERE id = ?1";
+    let resource = match carried {
+        Some(carried) => Some(addressed(carried, appointment.patient)),
+        None => restated(conn, RESOURCE, appointment.id.0, appointment.status.as_str())?,
+    };
+    conn.prepare_cached(
+        "INSERT INTO appointment (id, referral_id, patient_id, service_id, slot_id, status, start, model, resource)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (id) DO UPDATE SET referral_id = excluded.referral_id, patient_id = excluded.patient_id,
+             service_id = excluded.service_id, slot_id = excluded.slot_id, status = excluded.status,
+             start = excluded.start, model = excluded.model, resource = coalesce(excluded.resource, resource)",
+    )?
+    .execute((
+        appointment.id.0.as_bytes(),
+        appointment.referral.0.as_bytes(),
+        appointment.patient.0.as_bytes(),
+        &appointment.service.0,
+        appointment.slot.as_ref().map(|slot| &slot.0),
+        appointment.status.as_str(),
+        appointment.start.as_microsecond(),
+        json(appointment)?,
+        resource,
+    ))?;
+    Ok(())
+}
+
+/// The sender's resource, naming the patient record that it turned out to be about.
+fn addressed((carried, placeholder): &(Carried, PatientId), patient: PatientId) -> String {
+    if *placeholder == patient {
+        return carried.0.clone();
+    }
+    carried.0.replace(&placeholder.to_string(), &patient.to_string())
+}
+
+/// The resource as it is held, with the status that it has now, so that readers see it.
+/// `None`: none is held, or it says so already.
+fn restated(conn: &Connection, sql: &str, id: Uuid, status: &str) -> Result<Option<String>, Fault> {
+    let held = conn.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get::<_, Option<String>>(0));
+    let Some(held) = held.optional()?.flatten() else { return Ok(None) };
+    let mut resource: serde_json::Map<String, serde_json::Value> = model(&held)?;
+    let before = resource.insert("status".to_owned(), status.into());
+    if before.as_ref().and_then(serde_json::Value::as_str) == Some(status) {
+        return Ok(None);
+    }
+    json(&resource).map(Some)
+}
+
+fn slot_mark(conn: &Connection, id: &SlotId, status: SlotStatus) -> Result<(), Fault> {
+    conn.prepare_cached("UPDATE slot SET status = ?2 WHERE id = ?1")?.execute((&id.0, status.as_str()))?;
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Moving pages from the log to the file, beside the writer and not in its way.
+//!
+//! A passive checkpoint never reaches the end of a log that keeps growing, so the log would grow as long
+//! as there is load. Once the background has moved nearly all of it the writer moves the little rest
+//! itself, and SQLite then begins the log anew.
+
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::connection;
+use super::fault::Fault;
+
+/// Pages (16 KiB each) in the log that are worth a checkpoint in the background: 16 MB.
+const PAGES_DUE: i64 = 1_000;
+/// Pages at which the writer finishes what the background began: 64 MB.
+const PAGES_LARGE: i64 = 4_000;
+/// Pages at which the writer does it all, whatever it takes: 256 MB.
+const PAGES_MAX: i64 = 16_000;
+
+/// How full the log is.
+struct Log {
+    pages: i64,
+    moved: i64,
+}
+
+/// Is there enough for the background to move? Where that is not enough, moves it here.
+pub(super) fn is_due(conn: &Connection) -> bool {
+    let Ok(log) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else { return false };
+    let rest = log.pages - log.moved;
+    if log.pages > PAGES_MAX || (log.pages > PAGES_LARGE && rest <= PAGES_DUE) {
+        report(checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)").map(drop));
+    }
+    rest > PAGES_DUE
+}
+
+/// Moves pages each time when it is nudged, until nobody is left to nudge it.
+pub(super) fn run(path: &Path, nudges: &Receiver<()>) {
+    let mut held = None;
+    while nudges.recv().is_ok() {
+        report(move_pages(path, &mut held));
+        // Gives the disk to the writer for a while.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Empties the log, if no other process is at it.
+pub(super) fn finish(conn: &Connection) {
+    let _ = conn.busy_timeout(Duration::from_millis(200));
+    report(checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)").map(drop));
+}
+
+fn move_pages(path: &Path, held: &mut Option<Connection>) -> Result<(), Fault> {
+    let conn = match held.take() {
+        Some(conn) => conn,
+        None => connection::open_checkpointer(path)?,
+    };
+    checkpoint(&conn, "PRAGMA wal_checkpoint(PASSIVE)")?;
+    *held = Some(conn);
+    Ok(())
+}
+
+fn checkpoint(conn: &Connection, pragma: &str) -> Result<Log, Fault> {
+    let mut statement = conn.prepare_cached(pragma)?;
+    Ok(statement.query_row((), |row| Ok(Log { pages: row.get(1)?, moved: row.get(2)? }))?)
+}
+
+/// Nothing is lost by a checkpoint that failed: the log still has it all.
+fn report(outcome: Result<(), Fault>) {
+    if let Err(fault) = outcome {
+        tracing::warn!(failure = %fault, "a checkpoint failed");
+    }
+}

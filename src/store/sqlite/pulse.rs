@@ -1,0 +1,48 @@
+//! What the status endpoint is told: kept in memory, so that it can be told when the disk is gone.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::store::Health;
+
+/// The writer's last experiences.
+pub(super) struct Pulse(Mutex<Health>);
+
+impl Pulse {
+    /// Well, as far as is known.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Health { since: Timestamp::now(), last_commit: None, failure: None }))
+    }
+
+    /// A commit is durable.
+    pub(super) fn committed(&self) {
+        let now = Timestamp::now();
+        self.change(|health| {
+            if health.failure.take().is_some() {
+                health.since = now;
+            }
+            health.last_commit = Some(now);
+        });
+    }
+
+    /// The store could not do its work.
+    pub(super) fn failed(&self, why: String) {
+        tracing::error!(failure = %why, "the store failed");
+        self.change(|health| {
+            if health.failure.is_none() {
+                health.since = Timestamp::now();
+            }
+            health.failure = Some(why);
+        });
+    }
+
+    /// How it is.
+    pub(super) fn health(&self) -> Health {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, with: impl FnOnce(&mut Health)) {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

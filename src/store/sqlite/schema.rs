@@ -1,0 +1,40 @@
+//! The schema and its versions. A file of a newer version is refused: writing into what is not
+//! understood could break what a newer gateway relies on.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::fault::Fault;
+
+/// Each brings the file from the version of its index to the next one. Never changed once released.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// Brings the file to the newest version, all steps or none.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
+    if version(conn)? == known() {
+        return Ok(());
+    }
+    // Another process may be doing the same: look again under the lock.
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = check(&tx)?;
+    for step in MIGRATIONS.iter().skip(found as usize) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", known())?;
+    Ok(tx.commit()?)
+}
+
+/// The file's version, where it is one that is known here.
+pub(super) fn check(conn: &Connection) -> Result<i64, Fault> {
+    match version(conn)? {
+        found if (0..=known()).contains(&found) => Ok(found),
+        found => Err(Fault::SchemaTooNew { found, known: known() }),
+    }
+}
+
+fn version(conn: &Connection) -> Result<i64, Fault> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+fn known() -> i64 {
+    MIGRATIONS.len() as i64
+}

@@ -83,7 +83,7 @@ pub enum Change {
 }
 
 /// Something that another system must be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Notice {
     /// What happened.
     pub kind: NoticeKind,

@@ -1,6 +1,8 @@
 //! The use case: receive, identify, remember, check, translate, decide, commit, answer, as a list of
 //! calls. HTTP and MLLP share this and nothing else.
 
+mod hl7;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 

@@ -21,6 +21,13 @@ pub struct Finding {
     pub text: String,
 }
 
+impl Finding {
+    /// Does the gateway not start with it?
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = if self.severity == Severity::Error { "error" } else { "warning" };

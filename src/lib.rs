@@ -22,4 +22,7 @@ pub mod http;
 pub mod mllp;
 pub mod status;
 
+pub mod load;
+
+pub mod app;
 pub mod cli;

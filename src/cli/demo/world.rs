@@ -9,7 +9,7 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::booking::identifier::OdsCode;
+use crate::booking::identifier::{OdsCode, ServiceId};
 use crate::config::{
     Config, Destination, Environment, Https, Mllp, OrganisationEntry, Organisations, ServiceEntry, Store, System,
 };
@@ -81,7 +81,7 @@ fn organisation(ods: &str, name: &str) -> Option<OrganisationEntry> {
 
 fn service(id: &str, name: &str, ods: &str) -> Option<ServiceEntry> {
     Some(ServiceEntry {
-        id: id.into(),
+        id: ServiceId(id.into()),
         name: name.into(),
         organisation: OdsCode::parse(ods).ok()?,
         destination: Some(PAS.into()),

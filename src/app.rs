@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -19,6 +20,8 @@ use crate::config::{self, ClientAuth, Config};
 use crate::fhir::json;
 use crate::http::{self, Front, Server, ServerSettings, Systems};
 use crate::intake::{Intake, Render, Settings};
+use crate::outbox::destination::Destination;
+use crate::outbox::health::{Health, State};
 use crate::outbox::{self, Outbox, OutboxHandle};
 use crate::pas;
 use crate::pas::channel::Channel;
@@ -73,7 +76,6 @@ pub struct App {
     pub mllp: Vec<(String, SocketAddr)>,
     /// Everything that is kept.
     pub store: Arc<dyn Store>,
-    outbox: OutboxHandle,
     server: Server,
     _status: StatusServer,
     _watcher: Watcher,
@@ -112,7 +114,6 @@ impl App {
             status: status.address(),
             mllp,
             store,
-            outbox,
             server,
             _status: status,
             _watcher: watcher,
@@ -126,7 +127,6 @@ impl App {
         self.server.stop().await;
         self.shutdown.cancel();
         self.tracker.close();
-        self.outbox.stop().await;
         let _ = tokio::time::timeout(Duration::from_secs(10), self.tracker.wait()).await;
         let store = self.store;
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
@@ -226,26 +226,17 @@ fn start_outbox(
 ) -> Result<OutboxHandle, AppError> {
     let destinations = config.destination.iter().map(|it| {
         let client = clients.iter().find(|(name, _)| *name == it.name).map(|(_, client)| Arc::clone(client));
-        destination(it, client)
+        Ok(Destination::from_config(it, client.map(|client| outbound_tls(it, client)).transpose()?))
     });
-    Ok(Outbox::start(Arc::clone(store), destinations.collect(), shutdown.clone(), tracker.clone()))
+    let destinations = destinations.collect::<Result<Vec<_>, AppError>>()?;
+    Ok(Outbox::start(Arc::clone(store), destinations, shutdown, tracker))
 }
 
-fn destination(it: &config::Destination, client: Option<Arc<ReloadingClient>>) -> outbox::Destination {
-    let server_name = it.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or_else(|| it.host.clone());
-    outbox::Destination {
-        name: it.name.clone(),
-        host: it.host.clone(),
-        port: it.port,
-        tls: client.map(|client| outbox::Tls { config: Arc::new(move || client.config()), server_name }),
-        connections: it.connections,
-        connect_timeout: Duration::from_millis(it.connect_timeout_ms),
-        ack_timeout: Duration::from_millis(it.ack_timeout_ms),
-        backoff_min: Duration::from_millis(it.backoff_min_ms),
-        backoff_max: Duration::from_millis(it.backoff_max_ms),
-        ar_attempts_max: it.ar_attempts_max,
-        ..outbox::Destination::default()
-    }
+fn outbound_tls(it: &config::Destination, client: Arc<ReloadingClient>) -> Result<outbox::destination::Tls, AppError> {
+    let name = it.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or_else(|| it.host.clone());
+    let server_name = ServerName::try_from(name)
+        .map_err(|_| AppError::Config(format!("destination {}: the server's name is no host name", it.name)))?;
+    Ok(outbox::destination::Tls { server_name, config: Arc::new(move || client.config()) })
 }
 
 fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, AppError> {
@@ -375,15 +366,16 @@ fn certificate(of: &str, expiry: Expiry) -> Certificate {
     Certificate { name: format!("{of}: {}", expiry.name), not_after: expiry.not_after }
 }
 
-fn health(it: outbox::Health) -> DestinationHealth {
+fn health(it: Health) -> DestinationHealth {
+    let down = it.state == State::Down;
     DestinationHealth {
-        name: it.name,
-        up: it.up,
+        up: !down,
         since: it.since,
         last_response: it.last_response,
-        response_code: it.response_code,
-        timeout: it.timeout,
-        last_error: it.last_error,
+        response_code: it.last_response.filter(|_| !down).map(|_| "AA".into()),
+        timeout: down && it.last_error.as_deref() == Some("timeout"),
+        last_error: it.last_error.filter(|_| down),
+        name: it.destination,
     }
 }
 

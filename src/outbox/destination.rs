@@ -1,0 +1,114 @@
+//! Where letters go and how.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::backoff::Backoff;
+use crate::config;
+
+/// Another system that letters are delivered to.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Its name in the configuration and in the outbox.
+    pub name: String,
+    /// How it is spoken to.
+    pub adapter: Adapter,
+    /// Connections at a time; one letter is in flight on each.
+    pub connections: usize,
+    /// Pauses, both of a letter that failed and of a destination that cannot be reached.
+    pub backoff: Backoff,
+    /// How often a letter is answered with AR or CR before a person must look.
+    pub ar_attempts_max: u32,
+    /// Longest time between two looks at the outbox: a person may have decided something in another process.
+    pub look_interval: Duration,
+    /// How long a letter in flight may take to land once the gateway is stopping.
+    pub drain: Duration,
+}
+
+/// The kinds of destination.
+#[derive(Clone, Debug)]
+pub enum Adapter {
+    /// HL7 v2 over MLLP, perhaps in TLS.
+    Mllp(Peer),
+}
+
+/// The other end of MLLP.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS; without it in clear.
+    pub tls: Option<Tls>,
+    /// Longest time for a connection to come about, TLS included.
+    pub connect_timeout: Duration,
+    /// Longest time from the first byte sent to the acknowledgement.
+    pub ack_timeout: Duration,
+}
+
+/// TLS towards a peer.
+#[derive(Clone)]
+pub struct Tls {
+    /// The name that its certificate must have.
+    pub server_name: ServerName<'static>,
+    /// Asked for at every connection, so that renewed certificates are used without a restart.
+    pub config: Arc<dyn Fn() -> Arc<ClientConfig> + Send + Sync>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({:?})", self.server_name)
+    }
+}
+
+impl Destination {
+    /// A destination of MLLP with the usual settings.
+    pub fn mllp(name: impl Into<String>, peer: Peer) -> Self {
+        Self {
+            name: name.into(),
+            adapter: Adapter::Mllp(peer),
+            connections: 4,
+            backoff: Backoff::default(),
+            ar_attempts_max: 5,
+            look_interval: Duration::from_secs(1),
+            drain: Duration::from_secs(10),
+        }
+    }
+
+    /// The destination that the configuration describes.
+    pub fn from_config(config: &config::Destination, tls: Option<Tls>) -> Self {
+        let peer = Peer {
+            tls,
+            connect_timeout: Duration::from_millis(config.connect_timeout_ms),
+            ack_timeout: Duration::from_millis(config.ack_timeout_ms),
+            ..Peer::new(&config.host, config.port)
+        };
+        Self {
+            connections: config.connections.max(1),
+            backoff: Backoff {
+                min: Duration::from_millis(config.backoff_min_ms),
+                max: Duration::from_millis(config.backoff_max_ms),
+            },
+            ar_attempts_max: config.ar_attempts_max,
+            ..Self::mllp(&config.name, peer)
+        }
+    }
+}
+
+impl Peer {
+    /// A peer in clear with the usual time-outs.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls: None,
+            connect_timeout: Duration::from_secs(5),
+            ack_timeout: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Delivery over MLLP: one connection, one message in flight, answered before the next.
+//!
+//! An answer counts only if its MSA-2 is the MSH-10 that was sent: a late answer to an earlier message must never
+//! settle a later one. After a time-out the connection is closed for the same reason.
+
+use std::io;
+use std::net::SocketAddr;
+
+use futures_util::{FutureExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_util::codec::FramedRead;
+use tracing::debug;
+
+use super::destination::Peer;
+use super::outcome::Outcome;
+use crate::hl7v2::ack::Received;
+use crate::hl7v2::frame::{FrameError, Mllp, wrap};
+
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// A connection that is opened when it is needed and kept while it works.
+#[derive(Default)]
+pub(super) struct Line {
+    open: Option<FramedRead<Box<dyn Transport>, Mllp>>,
+}
+
+impl Line {
+    /// Sends a message and waits for its answer.
+    pub(super) async fn deliver(&mut self, peer: &Peer, control_id: &str, message: &[u8]) -> Outcome {
+        let frame = match wrap(message) {
+            Ok(frame) => frame,
+            Err(error) => return Outcome::Unsendable { failure: error.to_string() },
+        };
+        let mut line = match self.take(peer).await {
+            Ok(line) => line,
+            Err(failure) => return Outcome::Unreachable { failure },
+        };
+        match timeout(peer.ack_timeout, exchange(&mut line, control_id, &frame)).await {
+            Ok(Ok(outcome)) => {
+                self.open = Some(line);
+                outcome
+            }
+            Ok(Err(failure)) => Outcome::Lost { failure },
+            Err(_) => Outcome::Lost { failure: "timeout".to_owned() },
+        }
+    }
+
+    /// The open connection if its peer is still there, or else a new one.
+    async fn take(&mut self, peer: &Peer) -> Result<FramedRead<Box<dyn Transport>, Mllp>, String> {
+        if let Some(mut line) = self.open.take()
+            && is_alive(&mut line)
+        {
+            return Ok(line);
+        }
+        let transport = timeout(peer.connect_timeout, connect(peer)).await;
+        let transport = transport.map_err(|_| "timeout while connecting".to_owned())?.map_err(|error| text(&error))?;
+        Ok(FramedRead::new(transport, Mllp::default()))
+    }
+}
+
+/// A peer that hung up looks writable: what is written to it is lost without an error. So whatever arrived
+/// meanwhile is read first. An answer among it comes too late.
+fn is_alive(line: &mut FramedRead<Box<dyn Transport>, Mllp>) -> bool {
+    loop {
+        match line.next().now_or_never() {
+            None => return true,
+            Some(Some(Ok(_))) => debug!("An answer came too late and was ignored"),
+            Some(Some(Err(_)) | None) => return false,
+        }
+    }
+}
+
+async fn exchange(
+    line: &mut FramedRead<Box<dyn Transport>, Mllp>,
+    control_id: &str,
+    frame: &[u8],
+) -> Result<Outcome, String> {
+    let stream = line.get_mut();
+    stream.write_all(frame).await.map_err(|error| text(&error))?;
+    stream.flush().await.map_err(|error| text(&error))?;
+    loop {
+        match line.next().await {
+            None => return Err("the connection was closed before an answer".to_owned()),
+            Some(Err(FrameError::Io(error))) => return Err(text(&error)),
+            Some(Err(error)) => return Err(error.to_string()),
+            Some(Ok(answer)) => match Received::read(&answer) {
+                Some(received) if received.answers == control_id.as_bytes() => return Ok(Outcome::of(&received)),
+                _ => debug!("An answer to something else was ignored"),
+            },
+        }
+    }
+}
+
+async fn connect(peer: &Peer) -> io::Result<Box<dyn Transport>> {
+    let stream = connect_tcp(peer).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = &peer.tls else { return Ok(Box::new(stream)) };
+    let connector = TlsConnector::from((tls.config)());
+    Ok(Box::new(connector.connect(tls.server_name.clone(), stream).await?))
+}
+
+/// Tries every address of the host. Keep-alive, because hospital systems are silent all night and firewalls in
+/// between forget.
+async fn connect_tcp(peer: &Peer) -> io::Result<TcpStream> {
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    for addr in lookup_host((peer.host.as_str(), peer.port)).await? {
+        match connect_addr(addr).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn connect_addr(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_keepalive(true)?;
+    socket.connect(addr).await
+}
+
+/// What the operator reads: the reason of TLS where it is one, or else the kind of error.
+fn text(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) => format!("TLS: {tls}"),
+        None => error.kind().to_string(),
+    }
+}

@@ -1,0 +1,160 @@
+//! What became of an attempt, and what follows from it for the letter.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::destination::Destination;
+use crate::hl7v2::ack::{Code, Received};
+use crate::store::{OutboxRow, Settlement};
+
+/// What became of an attempt to deliver a letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The other side has it: AA or CA.
+    Delivered,
+    /// The other side will never take it as it is: AE or CE.
+    Refused { failure: String },
+    /// The other side does not take it now: AR or CR, or an answer that nobody understands.
+    Deferred { failure: String },
+    /// It may have arrived: there was no answer.
+    Lost { failure: String },
+    /// It cannot have arrived: there was no connection.
+    Unreachable { failure: String },
+    /// It cannot be sent at all.
+    Unsendable { failure: String },
+}
+
+impl Outcome {
+    /// What an acknowledgement of this letter means. Of its words only codes are kept: peers quote patients.
+    pub(super) fn of(received: &Received) -> Self {
+        let code = received.code.map_or("an unknown code", Code::as_str);
+        let failure = received.error.map_or_else(|| code.to_owned(), |error| format!("{code} {error}"));
+        match received.code {
+            Some(Code::AA | Code::CA) => Self::Delivered,
+            Some(Code::AE | Code::CE) => Self::Refused { failure },
+            Some(Code::AR | Code::CR) | None => Self::Deferred { failure },
+        }
+    }
+
+    /// The other side is there and answers.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self, Self::Delivered | Self::Refused { .. } | Self::Deferred { .. })
+    }
+
+    /// What went wrong.
+    pub(super) fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Delivered => None,
+            Self::Refused { failure }
+            | Self::Deferred { failure }
+            | Self::Lost { failure }
+            | Self::Unreachable { failure }
+            | Self::Unsendable { failure } => Some(failure),
+        }
+    }
+
+    /// For numbers and logs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Refused { .. } => "refused",
+            Self::Deferred { .. } => "deferred",
+            Self::Lost { .. } => "lost",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unsendable { .. } => "unsendable",
+        }
+    }
+
+    /// What follows for the letter; `None`: nothing, because nothing was tried.
+    pub(super) fn settlement(
+        &self,
+        letter: &OutboxRow,
+        destination: &Destination,
+        now: Timestamp,
+        chance: f64,
+    ) -> Option<Settlement> {
+        let due_at = || {
+            let pause = destination.backoff.pause(letter.attempts.saturating_add(1), chance);
+            now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_hours(1))
+        };
+        Some(match self.clone() {
+            Self::Delivered => Settlement::Delivered,
+            Self::Refused { failure } | Self::Unsendable { failure } => Settlement::Parked { failure },
+            Self::Lost { failure } => Settlement::Retry { failure, due_at: due_at() },
+            Self::Deferred { failure } => {
+                let (count, failure) = deferrals(letter, &failure, destination.ar_attempts_max);
+                match count >= destination.ar_attempts_max {
+                    true => Settlement::Parked { failure },
+                    false => Settlement::Retry { failure, due_at: due_at() },
+                }
+            }
+            Self::Unreachable { .. } => return None,
+        })
+    }
+}
+
+/// How often a letter was put off, this time included. The count is kept in the text of the failure: time-outs in
+/// between are no fault of the letter, so [`OutboxRow::attempts`] will not do.
+fn deferrals(letter: &OutboxRow, failure: &str, max: u32) -> (u32, String) {
+    let held = letter.failure.as_deref().and_then(|text| text.split_once(DEFERRED));
+    let before = held.and_then(|(_, rest)| rest.split(' ').next()?.parse::<u32>().ok()).unwrap_or(0);
+    let count = before.saturating_add(1);
+    (count, format!("{failure}{DEFERRED}{count} of {max}"))
+}
+
+const DEFERRED: &str = ", attempt ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::destination::Peer;
+    use crate::store::OutboxState;
+
+    fn letter(attempts: u32, failure: Option<&str>) -> OutboxRow {
+        OutboxRow {
+            id: 1,
+            message: uuid::Uuid::nil(),
+            destination: "pas".to_owned(),
+            key: uuid::Uuid::nil(),
+            event: "REF^I12".to_owned(),
+            control_id: "1".to_owned(),
+            state: OutboxState::Queued,
+            attempts,
+            due_at: Timestamp::UNIX_EPOCH,
+            created_at: Timestamp::UNIX_EPOCH,
+            settled_at: None,
+            failure: failure.map(str::to_owned),
+        }
+    }
+
+    fn settled(code: Option<Code>, letter: &OutboxRow) -> String {
+        let received = Received { code, answers: Vec::new(), error: Some(207) };
+        let destination = Destination::mllp("pas", Peer::new("localhost", 1));
+        let outcome = Outcome::of(&received);
+        format!("{:?}", outcome.settlement(letter, &destination, Timestamp::UNIX_EPOCH, 0.0).unwrap())
+    }
+
+    #[test]
+    fn each_code_has_its_consequence() {
+        let fresh = letter(0, None);
+        for (code, expected) in [
+            (Some(Code::AA), "Delivered"),
+            (Some(Code::CA), "Delivered"),
+            (Some(Code::AE), "Parked { failure: \"AE 207\" }"),
+            (Some(Code::CE), "Parked { failure: \"CE 207\" }"),
+            (Some(Code::AR), "Retry { failure: \"AR 207, attempt 1 of 5\", due_at: 1970-01-01T00:00:01Z }"),
+            (Some(Code::CR), "Retry { failure: \"CR 207, attempt 1 of 5\", due_at: 1970-01-01T00:00:01Z }"),
+            (None, "Retry { failure: \"an unknown code 207, attempt 1 of 5\", due_at: 1970-01-01T00:00:01Z }"),
+        ] {
+            assert_eq!(settled(code, &fresh), expected);
+        }
+    }
+
+    #[test]
+    fn a_letter_is_put_off_so_often_and_no_more() {
+        let put_off = |attempts, failure| settled(Some(Code::AR), &letter(attempts, Some(failure)));
+        assert!(put_off(3, "AR, attempt 3 of 5").starts_with("Retry { failure: \"AR 207, attempt 4 of 5\""));
+        assert!(put_off(4, "AR, attempt 4 of 5").starts_with("Parked { failure: \"AR 207, attempt 5 of 5\""));
+        // An outage before it is no reason to give up.
+        assert!(put_off(40, "timeout").starts_with("Retry { failure: \"AR 207, attempt 1 of 5\""));
+    }
+}

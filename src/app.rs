@@ -306,34 +306,12 @@ fn server_settings(config: &Config, listener: TcpListener, tls: &Arc<ReloadingSe
 }
 
 async fn listen_mllp(
-    config: &Arc<Config>,
-    intake: &Arc<Intake>,
-    shutdown: &CancellationToken,
-    tracker: &TaskTracker,
+    _config: &Arc<Config>,
+    _intake: &Arc<Intake>,
+    _shutdown: &CancellationToken,
+    _tracker: &TaskTracker,
 ) -> Result<Vec<(String, SocketAddr)>, AppError> {
-    let mut listening = Vec::new();
-    for channel in &config.mllp {
-        let what = format!("mllp {}", channel.name);
-        let listener = bind(&what, channel.listen)?;
-        let address = listener.local_addr().map_err(io(&what))?;
-        let (intake, name, organisation) = (Arc::clone(intake), channel.name.clone(), channel.organisation.clone());
-        let handler: mllp::Handler = Arc::new(move |message, _peer| {
-            let (intake, name, organisation) = (Arc::clone(&intake), name.clone(), organisation.clone());
-            Box::pin(async move { intake.receive_hl7(&name, &organisation, message).await })
-        });
-        mllp::start(listener, handler, mllp_limits(channel), shutdown.clone(), tracker).map_err(io(&what))?;
-        listening.push((channel.name.clone(), address));
-    }
-    Ok(listening)
-}
-
-fn mllp_limits(channel: &config::Mllp) -> mllp::Limits {
-    mllp::Limits {
-        message_bytes_max: channel.message_bytes_max,
-        connections_max: channel.connections_max,
-        message_timeout: Duration::from_millis(channel.message_timeout_ms),
-        ..mllp::Limits::default()
-    }
+    Ok(Vec::new())
 }
 
 fn sources(

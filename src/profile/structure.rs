@@ -11,7 +11,7 @@ use super::facts::{Element, Facts, Field, Kind, Type, r4};
 use super::primitive::Fault;
 use crate::fhir::path::Path;
 use crate::fhir::view::resource_type;
-use crate::issue::{self, Code, Issue, Issues};
+use crate::issue::{self, Code, Issue, Issues, Severity};
 
 mod binding;
 mod primitives;
@@ -44,6 +44,7 @@ struct Walk<'i> {
     facts: &'static Facts,
     issues: &'i mut Issues,
     found: usize,
+    errors: usize,
     depth: usize,
     contained: bool,
 }
@@ -58,7 +59,7 @@ struct Here<'w> {
 
 impl<'i> Walk<'i> {
     fn new(issues: &'i mut Issues) -> Self {
-        Self { facts: r4(), issues, found: 0, depth: 0, contained: false }
+        Self { facts: r4(), issues, found: 0, errors: 0, depth: 0, contained: false }
     }
 
     fn resource(&mut self, value: &Value, path: &Path<'_>) {
@@ -161,10 +162,14 @@ impl<'i> Walk<'i> {
             },
             (Kind::Resource { .. }, value) => self.inner_resource(element, value, path),
             (Kind::Complex, Value::Object(members)) => {
+                let errors_before = self.errors;
                 self.content(members, path);
                 self.object(Here { members, kind, path });
-                self.bound_concept(element, kind, members, path);
-                self.targets(field, kind, members, path);
+                // What is malformed cannot be judged by its meaning as well.
+                if self.errors == errors_before {
+                    self.bound_concept(element, kind, members, path);
+                    self.targets(field, kind, members, path);
+                }
             }
             (Kind::Complex, _) => {
                 let text = format!("A JSON object of the type {} is expected here.", kind.name);
@@ -242,6 +247,7 @@ impl<'i> Walk<'i> {
     #[cold]
     fn push(&mut self, issue: Issue) {
         self.found += 1;
+        self.errors += usize::from(issue.severity == Severity::Error);
         if self.found < ISSUES_MAX {
             self.issues.push(issue);
         } else if self.found == ISSUES_MAX {

@@ -3,4 +3,5 @@
 mod bars_examples;
 mod cli;
 mod status;
+mod structure;
 mod tls;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Walk;
 use crate::fhir::path::Path;
-use crate::issue;
+use crate::issue::{self, Issue};
 use crate::profile::facts::{CodeList, Element, Special, Type};
 
 /// Lists up to this length are spelled out.
@@ -33,24 +33,44 @@ impl Walk<'_> {
         path: &Path<'_>,
     ) {
         let Some(list) = element.list.map(|list| self.facts.list(list)) else { return };
-        let right = match kind.special {
-            Special::Coding => has_coding(list, members),
-            Special::CodeableConcept => codings(members).any(|coding| has_coding(list, coding)),
-            _ => true,
+        let fit = match kind.special {
+            Special::Coding => fit(list, members),
+            Special::CodeableConcept => codings(members).map(|coding| fit(list, coding)).max().unwrap_or(Fit::Not),
+            _ => Fit::Listed,
         };
-        if !right {
-            self.say(&issue::CODE_UNKNOWN, path, expected(list));
+        match fit {
+            Fit::Listed => {}
+            Fit::SystemMissing => {
+                let text = "The code is one of those that FHIR R4 requires, but its system is missing.";
+                self.push(Issue::with(&issue::CODE_UNKNOWN, path.to_string(), text).tolerated());
+            }
+            Fit::Not => self.say(&issue::CODE_UNKNOWN, path, expected(list)),
         }
     }
+}
+
+/// How a coding stands to a list, the worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// None of its codes.
+    Not,
+    /// One of its codes, but of no system: published messages have such codings.
+    SystemMissing,
+    /// One of its codes.
+    Listed,
 }
 
 fn codings(concept: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     concept.get("coding").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object)
 }
 
-fn has_coding(list: &CodeList, coding: &Map<String, Value>) -> bool {
+fn fit(list: &CodeList, coding: &Map<String, Value>) -> Fit {
     let text = |name: &str| coding.get(name).and_then(Value::as_str);
-    matches!((text("system"), text("code")), (Some(system), Some(code)) if list.has(system, code))
+    match (text("system"), text("code")) {
+        (Some(system), Some(code)) if list.has(system, code) => Fit::Listed,
+        (None, Some(code)) if list.has_code(code) => Fit::SystemMissing,
+        _ => Fit::Not,
+    }
 }
 
 #[cold]

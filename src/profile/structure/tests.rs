@@ -95,7 +95,20 @@ fn required_codes_are_checked() {
     let coding = |code: &str| json!({"coding": [{"system": "urn:x", "code": "y"}, {"system": system, "code": code}]});
     assert_eq!(found(&condition(coding("active"))), []);
     one(condition(coding("x")), &issue::CODE_UNKNOWN, "Condition.clinicalStatus");
+    one(condition(json!({"coding": [{"code": "active"}]})), &issue::CODE_UNKNOWN, "Condition.clinicalStatus");
     one(condition(json!({"text": "active"})), &issue::CODE_UNKNOWN, "Condition.clinicalStatus");
+}
+
+#[test]
+fn a_listed_code_without_its_system_is_tolerated() {
+    let mut issues = Issues::default();
+    let status = json!({"coding": [{"code": "active"}]});
+    check(
+        &json!({"resourceType": "Condition", "subject": {"display": "a"}, "clinicalStatus": status}),
+        "",
+        &mut issues,
+    );
+    assert!(issues.len() == 1 && !issues.has_errors());
 }
 
 #[test]

@@ -19,4 +19,6 @@ pub mod outbox;
 pub mod mllp;
 pub mod status;
 
+pub mod load;
+
 pub mod cli;

@@ -1,3 +1,4 @@
 //! Integration tests: everything over real sockets and files.
 
+mod load;
 mod tls;

@@ -1,7 +1,7 @@
 //! The load tool against a stand-in for the gateway: a TLS listener of the gateway's own kind with canned answers.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Mutex, mpsc};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};

@@ -15,6 +15,7 @@ pub mod place;
 pub mod serve;
 pub mod slots;
 mod table;
+pub mod load;
 pub mod tls;
 
 use std::ffi::OsString;
@@ -60,7 +61,8 @@ pub enum Command {
     /// Look at what came in and what became of it.
     #[command(subcommand)]
     Messages(messages::MessagesCommand),
-    // Load(load::LoadArgs),
+    /// Put a gateway on this machine under load, and measure it.
+    Load(load::LoadCommand),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write all of them.
@@ -92,6 +94,7 @@ impl Cli {
             Command::Slots(command) => command.run(self.json),
             Command::Outbox(command) => command.run(self.json),
             Command::Messages(command) => command.run(self.json),
+            Command::Load(command) => command.run(self.json),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
         }

@@ -2,6 +2,7 @@
 
 mod bars_examples;
 mod cli;
+mod load;
 mod status;
 mod structure;
 mod tls;

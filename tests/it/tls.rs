@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use onward::cli::tls::TlsCommand;
 use onward::tls::authority::{Authority, Issued, Validity};
 use onward::tls::client::client_config;
 use onward::tls::handshake::{Handshake, handshake_check};
@@ -310,4 +311,24 @@ fn a_caller_takes_up_a_new_authority_and_certificate() {
     reach().unwrap();
     let names: Vec<_> = client.expiries().into_iter().map(|expiry| expiry.name).collect();
     assert_eq!(names, ["server authority CN=Test authority", "client certificate CN=pas"]);
+}
+
+#[test]
+fn the_command_says_by_its_exit_code_whether_something_is_to_be_mended() {
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(subcommand)]
+        tls: TlsCommand,
+    }
+    let dir = TempDir::new().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let run = |words: &[&str]| <Command as clap::Parser>::try_parse_from(words).unwrap().tls.run(true).unwrap();
+    assert_eq!(run(&["tls", "init", "--dir", &path(""), "--client", "pas"]), 0);
+    let (ca, cert, key) = (path("ca.pem"), path("server.pem"), path("server-key.pem"));
+    let server = ["tls", "check", "--cert", &cert, "--key", &key, "--ca", &ca];
+    assert_eq!(run(&[&server[..], &["--host", "localhost"]].concat()), 0);
+    assert_eq!(run(&[&server[..], &["--host", "elsewhere"]].concat()), 1);
+    assert_eq!(run(&[&server[..], &["--as-client"]].concat()), 1);
+    assert_eq!(run(&["tls", "check", "--ca", &ca]), 0);
+    assert_eq!(run(&["tls", "check", "--ca", &ca, "--connect", "localhost:1"]), 1);
 }

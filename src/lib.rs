@@ -17,6 +17,8 @@ pub mod store;
 
 pub mod outbox;
 
+pub mod intake;
+pub mod http;
 pub mod mllp;
 pub mod status;
 

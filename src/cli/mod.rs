@@ -14,7 +14,8 @@ pub mod place;
 pub mod serve;
 pub mod slots;
 mod table;
-// Here go `demo`, `load` and `tls`.
+pub mod tls;
+// Here go `demo` and `load`.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -46,8 +47,9 @@ pub enum Command {
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    // #[command(subcommand)]
-    // Tls(tls::TlsCommand),
+    /// Make certificates for development, check any.
+    #[command(subcommand)]
+    Tls(tls::TlsCommand),
     /// Bring a diary in.
     #[command(subcommand)]
     Slots(slots::SlotsCommand),
@@ -84,6 +86,7 @@ impl Cli {
         match &self.command {
             Command::Serve(args) => args.run(self.json),
             Command::Config(command) => command.run(self.json),
+            Command::Tls(command) => command.run(self.json),
             Command::Slots(command) => command.run(self.json),
             Command::Outbox(command) => command.run(self.json),
             Command::Messages(command) => command.run(self.json),

@@ -1,0 +1,799 @@
+//! What every store must do, as tests against the trait alone: `contract_tests!` makes one `#[test]` of
+//! each case for one kind of store.
+//!
+//! The rules of the field are not under test here. [`decide`] does as it is told, also what a real decision
+//! never would: what must not be is the store's to refuse.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::*;
+use crate::booking::appointment::{Appointment, AppointmentStatus};
+use crate::booking::command::{
+    Book, CancelBooking, CancelReferral, Carried, PlaceReferral, PublishSlots, RecordResponse, Subject,
+};
+use crate::booking::decision::{Change, State};
+use crate::booking::identifier::{AppointmentId, OdsCode, PatientId, ReferralId, SlotId};
+use crate::booking::patient::{Address, Demographics, HumanName, Patient};
+use crate::booking::pathway::Pathway;
+use crate::booking::referral::{Category, Origin, Party, Referral, ReferralStatus, ResponseKind};
+use crate::booking::slot::Slot;
+use crate::issue;
+
+/// Makes a test of each case for the store that `$fresh` makes: something with a field `store`.
+macro_rules! contract_tests {
+    ($fresh:path) => {
+        $crate::store::contract::contract_tests! { $fresh:
+            accepted_is_kept_whole
+            a_repeat_of_what_was_accepted_does_nothing
+            a_repeat_of_what_was_refused_gets_the_first_answer
+            a_failure_of_ours_is_not_kept_as_the_answer
+            an_answer_that_fails_takes_its_decision_back
+            a_panic_spoils_only_its_own_work
+            many_at_once_with_one_key_are_accepted_once
+            an_appointment_on_another_patients_referral_is_refused
+            a_slot_is_sold_once
+            a_live_referral_without_a_worklist_is_refused
+            what_the_command_needs_is_looked_up
+            an_answered_message_leads_to_its_referral
+            the_patient_in_a_resource_is_the_one_found
+            a_cancelled_referral_says_so
+            a_cancelled_booking_says_so_and_frees_its_slot
+            searches_by_number_and_by_demographics
+            a_diary_can_be_imported_again
+            letters_of_one_key_go_in_order
+            a_parked_letter_holds_up_only_its_key
+            a_settled_letter_stays_settled
+            a_letter_parked_while_being_sent_stays_parked
+            depth_counts_what_there_is
+            a_long_queue_stays_quick
+            dropping_the_future_does_not_drop_the_work
+            a_closed_store_says_so
+        }
+    };
+    ($fresh:path: $($case:ident)*) => {$(
+        #[test]
+        fn $case() {
+            let fresh = $fresh();
+            $crate::store::contract::$case(&*fresh.store);
+        }
+    )*};
+}
+pub(crate) use contract_tests;
+
+/// Does what the command says, without asking whether it makes sense.
+pub(crate) fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision, Refusal> {
+    let mut decision = Decision {
+        patient: None,
+        referral: None,
+        appointment: None,
+        changes: Vec::new(),
+        notices: Vec::new(),
+        warnings: vec![Issue::with(&issue::LINK_UNVERIFIED, "state", seen(state))],
+    };
+    match command {
+        Command::PlaceReferral(it) => place(it, state, &mut decision)?,
+        Command::CancelReferral(it) => {
+            let (referral, patient) = state.referral.clone().ok_or_else(refusal)?;
+            let referral = Referral { status: it.status, ..referral };
+            decision.patient = Some(patient);
+            write_referral(&mut decision, referral, None);
+        }
+        Command::RecordResponse(it) => {
+            let (referral, patient) = state.referral.clone().ok_or_else(refusal)?;
+            decision.patient = Some(patient);
+            write_referral(&mut decision, Referral { response: Some(it.kind), ..referral }, None);
+        }
+        Command::Book(it) => book(it, state, &mut decision),
+        Command::CancelBooking(it) => {
+            let (appointment, ..) = state.appointment.clone().ok_or_else(refusal)?;
+            let slot = appointment.slot.clone();
+            write_appointment(&mut decision, Appointment { status: it.status, ..appointment }, None);
+            decision.changes.extend(slot.map(|id| Change::Slot { id, status: SlotStatus::Free }));
+        }
+        Command::PublishSlots(it) => decision.changes.push(Change::Diary(Box::new(it.clone()))),
+        _ => return Err(refusal()),
+    }
+    Ok(decision)
+}
+
+fn refusal() -> Refusal {
+    Refusal { issue: Box::new(Issue::new(&issue::REFERRAL_NOT_FOUND, "")), alarm: true }
+}
+
+/// The state in one line, so that a test can read in the journal what the decision was given.
+fn seen(state: &State) -> String {
+    format!(
+        "service {} patient {} referral {} its appointment {} appointment {} slot {} referrals {} appointments {} used {}",
+        state.service.is_some(),
+        state.patient.is_some(),
+        state.referral.is_some(),
+        state.referral_appointment.is_some(),
+        state.appointment.is_some(),
+        state.slot.as_ref().map_or("none".to_owned(), |slot| format!("{} {}", slot.status.as_str(), slot.services.len())),
+        state.referrals.len(),
+        state.appointments.len(),
+        state.bundle_used,
+    )
+}
+
+fn place(it: &PlaceReferral, state: &State, decision: &mut Decision) -> Result<(), Refusal> {
+    match it.referral.use_case.as_str() {
+        "refuse" => return Err(refusal()),
+        "panic" => panic!("as told"),
+        _ => {}
+    }
+    let patient = patient(&it.subject, state);
+    let referral = Referral { patient: patient.id, ..it.referral.clone() };
+    decision.changes.push(Change::Patient(patient.clone()));
+    decision.patient = Some(patient);
+    let carried = (it.carried.clone(), it.subject.candidate);
+    write_referral(decision, referral, Some(carried));
+    if it.referral.use_case == "no worklist"
+        && let Some(Change::Referral { worklist, .. }) = decision.changes.last_mut()
+    {
+        *worklist = None;
+    }
+    Ok(())
+}
+
+fn book(it: &Book, state: &State, decision: &mut Decision) {
+    let patient = patient(&it.subject, state);
+    decision.changes.push(Change::Patient(patient.clone()));
+    let referral = match &state.referral {
+        Some((referral, _)) => referral.clone(),
+        None => Referral { patient: patient.id, ..it.awaited.clone() },
+    };
+    write_referral(decision, referral.clone(), None);
+    let appointment = Appointment { referral: referral.id, patient: patient.id, ..it.appointment.clone() };
+    write_appointment(decision, appointment, Some((it.carried.clone(), it.subject.candidate)));
+    decision.changes.push(Change::Slot { id: it.slot.clone(), status: SlotStatus::Busy });
+    decision.patient = Some(patient);
+}
+
+fn patient(subject: &Subject, state: &State) -> Patient {
+    state.patient.clone().unwrap_or_else(|| Patient {
+        id: subject.candidate,
+        nhs_number: subject.nhs_number,
+        demographics: subject.demographics.clone(),
+    })
+}
+
+fn write_referral(decision: &mut Decision, referral: Referral, carried: Option<(Carried, PatientId)>) {
+    decision.referral = Some(referral.clone());
+    let worklist = referral.worklist(None);
+    decision.changes.push(Change::Referral { referral, worklist, carried });
+}
+
+fn write_appointment(decision: &mut Decision, appointment: Appointment, carried: Option<(Carried, PatientId)>) {
+    decision.appointment = Some(appointment.clone());
+    decision.changes.push(Change::Appointment { appointment, carried });
+}
+
+// What tests are made of.
+
+/// Waits for it.
+pub(crate) fn wait<T>(pending: Pending<T>) -> Result<T, StoreError> {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pending)
+}
+
+/// A message with this key.
+pub(crate) fn message(key: &str) -> Message {
+    Message {
+        id: Uuid::now_v7(),
+        received_at: Timestamp::now(),
+        channel: "https",
+        caller: "practice-system".to_owned(),
+        organisation: "A81001".to_owned(),
+        kind: "servicerequest-request new".to_owned(),
+        key: Some(key.to_owned()),
+        correlation: "conversation".to_owned(),
+        bundle: format!("bundle of {key}"),
+        body: format!("body of {key}").into_bytes(),
+        issues: Vec::new(),
+    }
+}
+
+fn service() -> ServiceId {
+    ServiceId("2000099999".to_owned())
+}
+
+fn number(prefix: u32) -> NhsNumber {
+    (prefix..).find_map(NhsNumber::from_prefix).unwrap()
+}
+
+fn subject(nhs_number: Option<NhsNumber>) -> Subject {
+    let name = HumanName { family: Some("O'Neill-Smith".to_owned()), ..HumanName::default() };
+    let home = Address {
+        usage: Some("home".to_owned()),
+        postal_code: Some("ls1 4ap".to_owned()),
+        ..Address::default()
+    };
+    let demographics = Demographics {
+        names: vec![name],
+        birth_date: Some("1970-01-02".to_owned()),
+        addresses: vec![home],
+        ..Demographics::default()
+    };
+    Subject { candidate: PatientId(Uuid::now_v7()), nhs_number, demographics }
+}
+
+fn referral(patient: PatientId, status: ReferralStatus) -> Referral {
+    Referral {
+        id: ReferralId(Uuid::now_v7()),
+        patient,
+        service: service(),
+        category: Category::Referral,
+        use_case: "a1t1".to_owned(),
+        status,
+        priority: None,
+        authored_on: None,
+        received_at: Timestamp::now(),
+        occurrence: (None, None),
+        reasons: Vec::new(),
+        reason_text: None,
+        patient_instruction: None,
+        requester: Party::default(),
+        ubrn: None,
+        identifiers: Vec::new(),
+        case_reference: "case".to_owned(),
+        based_on: Vec::new(),
+        replaces: Vec::new(),
+        linked_appointment: None,
+        pathway: Pathway::default(),
+        response: None,
+        origin: Origin::default(),
+    }
+}
+
+/// A referral of somebody with this number. Its resource names the patient and has a status.
+pub(crate) fn place_referral(nhs_number: Option<NhsNumber>) -> PlaceReferral {
+    let subject = subject(nhs_number);
+    let referral = referral(subject.candidate, ReferralStatus::Active);
+    let carried = format!(
+        r#"{{"resourceType":"ServiceRequest","id":"{}","status":"active","x":1.50,"subject":{{"reference":"Patient/{}"}}}}"#,
+        referral.id, subject.candidate
+    );
+    PlaceReferral { subject, referral, carried: Carried(carried) }
+}
+
+/// Work that does it and answers 200 with these letters.
+pub(crate) fn work(command: Command, letters: Vec<Letter>) -> Work {
+    Work::Decide {
+        command: Box::new(command),
+        answer: Box::new(move |outcome| match outcome {
+            Ok(_) => Answer { status: 200, body: None, letters },
+            Err(_) => Answer { status: 422, body: Some(b"the first refusal".to_vec()), letters: Vec::new() },
+        }),
+    }
+}
+
+/// A letter of this line to `destination`.
+pub(crate) fn letter(destination: &str, key: Uuid, event: &str) -> Letter {
+    Letter {
+        destination: destination.to_owned(),
+        key,
+        event: event.to_owned(),
+        control_id: Uuid::now_v7().to_string(),
+        body: b"MSH|^~\\&|".to_vec(),
+    }
+}
+
+fn submit(store: &dyn Store, key: &str, command: Command) -> Result<Verdict, StoreError> {
+    wait(store.submit(message(key), work(command, Vec::new())))
+}
+
+/// Does it, and hands back the decision.
+fn accept(store: &dyn Store, key: &str, command: Command) -> Decision {
+    match submit(store, key, command).unwrap() {
+        Verdict::Accepted { decision, .. } => *decision,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn post(store: &dyn Store, letters: Vec<Letter>) {
+    let command = Command::PublishSlots(PublishSlots::default());
+    let message = Message { key: None, ..message("post") };
+    wait(store.submit(message, work(command, letters))).unwrap();
+}
+
+fn diary(slots: &[&str]) -> PublishSlots {
+    let slot = |id: &&str| {
+        let slot = Slot {
+            id: SlotId((*id).to_owned()),
+            schedule: "schedule".to_owned(),
+            services: vec![service(), ServiceId("other".to_owned())],
+            start: "2026-11-02T09:00:00Z".parse().unwrap(),
+            end: "2026-11-02T09:15:00Z".parse().unwrap(),
+            status: SlotStatus::Free,
+        };
+        (slot, Carried(format!(r#"{{"resourceType":"Slot","id":"{id}"}}"#)))
+    };
+    PublishSlots {
+        services: vec![(held_service(), Some(Carried(r#"{"resourceType":"HealthcareService"}"#.to_owned())))],
+        directory: vec![("Schedule".to_owned(), "schedule".to_owned(), Carried("{}".to_owned()))],
+        slots: slots.iter().map(slot).collect(),
+    }
+}
+
+fn held_service() -> Service {
+    Service {
+        id: service(),
+        name: "Physiotherapy".to_owned(),
+        organisation: OdsCode::parse("RH8").unwrap(),
+        use_cases: vec!["a1t1".to_owned()],
+        treatment_function: None,
+        destination: Some("pas".to_owned()),
+        closed: false,
+    }
+}
+
+fn book_slot(subject: Subject, slot: &str, based_on: Option<ReferralId>) -> Book {
+    let awaited = referral(subject.candidate, ReferralStatus::Awaited);
+    let start: Timestamp = "2026-11-02T09:00:00Z".parse().unwrap();
+    let appointment = Appointment {
+        id: AppointmentId(Uuid::now_v7()),
+        referral: awaited.id,
+        patient: subject.candidate,
+        service: service(),
+        slot: Some(SlotId(slot.to_owned())),
+        status: AppointmentStatus::Booked,
+        start,
+        end: start + SignedDuration::from_mins(15),
+        created: Timestamp::now(),
+        use_case: "a1t1".to_owned(),
+        description: None,
+        cancel_reason: None,
+        identifiers: Vec::new(),
+        origin: Origin::default(),
+    };
+    let carried = Carried(format!(r#"{{"resourceType":"Appointment","id":"{}","status":"booked"}}"#, appointment.id));
+    Book { subject, appointment, slot: SlotId(slot.to_owned()), based_on, awaited, carried }
+}
+
+fn events(store: &dyn Store, destination: &str) -> Vec<String> {
+    let due = store.outbox_due(destination, Timestamp::now(), 100).unwrap();
+    due.into_iter().map(|(row, _)| row.event).collect()
+}
+
+fn count_of(store: &dyn Store, outcome: &str) -> u64 {
+    store.message_counts().unwrap().into_iter().find(|(name, _)| name == outcome).map_or(0, |(_, n)| n)
+}
+
+fn all() -> Page {
+    Page { limit: 1000, ..Page::default() }
+}
+
+fn is_database<T: std::fmt::Debug>(result: Result<T, StoreError>, text: &str) {
+    match result {
+        Err(StoreError::Database(why)) => assert!(why.contains(text), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+// The cases.
+
+pub(crate) fn accepted_is_kept_whole(store: &dyn Store) {
+    let command = place_referral(Some(number(999_000_001)));
+    let sent = message("k");
+    let id = sent.id;
+    let letters = vec![letter("pas", Uuid::nil(), "REF^I12")];
+    let verdict = wait(store.submit(sent, work(Command::PlaceReferral(command.clone()), letters))).unwrap();
+    assert!(matches!(verdict, Verdict::Accepted { letters: 1, .. }), "{verdict:?}");
+
+    let (row, body, answer) = store.message_show(id).unwrap().unwrap();
+    assert_eq!((row.outcome.as_str(), row.status, row.key.as_deref()), ("accepted", 200, Some("k")));
+    assert_eq!((row.command.as_deref(), row.referral), (Some("PlaceReferral"), Some(command.referral.id.0)));
+    assert_eq!((row.patient, row.appointment), (Some(command.subject.candidate.0), None));
+    assert_eq!((body.as_slice(), row.body_bytes), (&b"body of k"[..], 9));
+    assert_eq!(row.sha256.len(), 64);
+    assert_eq!((answer.status, answer.body), (200, None));
+    assert_eq!(row.issues.len(), 1);
+    assert_eq!(store.referral_resource(command.referral.id.0).unwrap(), Some(command.carried.0));
+    assert_eq!(store.message_list(&all()).unwrap().len(), 1);
+
+    let (letter, bytes) = store.outbox_due("pas", Timestamp::now(), 9).unwrap().remove(0);
+    assert_eq!((letter.message, letter.attempts, letter.state), (id, 0, OutboxState::Queued));
+    assert_eq!(bytes, b"MSH|^~\\&|");
+    assert!(store.health().failure.is_none() && store.health().last_commit.is_some());
+}
+
+pub(crate) fn a_repeat_of_what_was_accepted_does_nothing(store: &dyn Store) {
+    accept(store, "k", Command::PlaceReferral(place_referral(None)));
+    let first = store.message_list(&all()).unwrap()[0].id;
+    let again = place_referral(None);
+    let id = again.referral.id.0;
+    let verdict = submit(store, "k", Command::PlaceReferral(again)).unwrap();
+    assert!(matches!(verdict, Verdict::Duplicate { first: it } if it == first), "{verdict:?}");
+    assert_eq!(store.referral_resource(id).unwrap(), None);
+    assert_eq!((count_of(store, "accepted"), count_of(store, "duplicate")), (1, 1));
+    assert_eq!(store.message_list(&all()).unwrap()[0].key, None);
+    assert!(matches!(store.first_answer("k").unwrap(), Some((it, true, _)) if it == first));
+}
+
+pub(crate) fn a_repeat_of_what_was_refused_gets_the_first_answer(store: &dyn Store) {
+    let mut command = place_referral(None);
+    command.referral.use_case = "refuse".to_owned();
+    let verdict = submit(store, "k", Command::PlaceReferral(command)).unwrap();
+    assert!(matches!(&verdict, Verdict::Refused { refusal: Some(it), .. } if it.alarm), "{verdict:?}");
+
+    // Whatever comes under the key now: it had its answer.
+    let verdict = submit(store, "k", Command::PlaceReferral(place_referral(None))).unwrap();
+    let Verdict::Repeated { answer } = verdict else { panic!("{verdict:?}") };
+    assert_eq!((answer.status, answer.body.as_deref()), (422, Some(&b"the first refusal"[..])));
+    assert_eq!((count_of(store, "refused"), count_of(store, "repeated")), (1, 1));
+    let refused = Page { state: Some("refused".to_owned()), ..all() };
+    assert_eq!(store.message_list(&refused).unwrap()[0].issues[0].code, "ONW-4007");
+
+    let before = Answer { status: 400, body: Some(b"unread".to_vec()), letters: Vec::new() };
+    wait(store.submit(message("j"), Work::Refuse(before))).unwrap();
+    let (_, accepted, answer) = store.first_answer("j").unwrap().unwrap();
+    assert_eq!((accepted, answer.status, answer.body.as_deref()), (false, 400, Some(&b"unread"[..])));
+}
+
+pub(crate) fn a_failure_of_ours_is_not_kept_as_the_answer(store: &dyn Store) {
+    let failure = Answer { status: 503, ..Answer::default() };
+    let verdict = wait(store.submit(message("k"), Work::Refuse(failure))).unwrap();
+    assert!(matches!(verdict, Verdict::Refused { refusal: None, .. }), "{verdict:?}");
+    assert!(store.first_answer("k").unwrap().is_none());
+    accept(store, "k", Command::PlaceReferral(place_referral(None)));
+}
+
+pub(crate) fn an_answer_that_fails_takes_its_decision_back(store: &dyn Store) {
+    let command = place_referral(None);
+    let id = command.referral.id.0;
+    let answer = |_: &Result<Decision, Refusal>| Answer { status: 500, ..Answer::default() };
+    let work = Work::Decide { command: Box::new(Command::PlaceReferral(command)), answer: Box::new(answer) };
+    let verdict = wait(store.submit(message("k"), work)).unwrap();
+    assert!(matches!(verdict, Verdict::Refused { refusal: None, .. }), "{verdict:?}");
+    assert_eq!(store.referral_resource(id).unwrap(), None);
+    assert_eq!((count_of(store, "accepted"), count_of(store, "refused")), (0, 1));
+}
+
+pub(crate) fn a_panic_spoils_only_its_own_work(store: &dyn Store) {
+    let mut command = place_referral(None);
+    command.referral.use_case = "panic".to_owned();
+    let panics = store.submit(message("a"), work(Command::PlaceReferral(command), Vec::new()));
+    let fine = store.submit(message("b"), work(Command::PlaceReferral(place_referral(None)), Vec::new()));
+    let late = Work::Decide {
+        command: Box::new(Command::PlaceReferral(place_referral(None))),
+        answer: Box::new(|_| panic!("as told")),
+    };
+    let late = store.submit(message("c"), late);
+    is_database(wait(panics), "panicked");
+    assert!(matches!(wait(fine), Ok(Verdict::Accepted { .. })));
+    is_database(wait(late), "panicked");
+    assert_eq!(store.message_list(&all()).unwrap().len(), 1);
+    assert!(store.health().failure.is_none());
+}
+
+pub(crate) fn many_at_once_with_one_key_are_accepted_once(store: &dyn Store) {
+    let submit = || store.submit(message("k"), work(Command::PlaceReferral(place_referral(None)), Vec::new()));
+    let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..200).map(|_| scope.spawn(|| wait(submit()).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let accepted = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Accepted { .. })).count();
+    let duplicate = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Duplicate { .. })).count();
+    assert_eq!((accepted, duplicate), (1, 199));
+    assert_eq!((count_of(store, "accepted"), count_of(store, "duplicate")), (1, 199));
+}
+
+pub(crate) fn an_appointment_on_another_patients_referral_is_refused(store: &dyn Store) {
+    let other = accept(store, "q", Command::PlaceReferral(place_referral(Some(number(999_000_001)))));
+    let based_on = other.referral.map(|referral| referral.id);
+    let book = book_slot(subject(Some(number(999_000_101))), "slot", based_on);
+    let (id, slot) = (book.appointment.id.0, store.submit(message("b"), work(Command::Book(book), Vec::new())));
+    is_database(wait(slot), "FOREIGN KEY");
+    assert_eq!(store.appointment_resource(id).unwrap(), None);
+    assert_eq!(store.message_list(&all()).unwrap().len(), 1);
+    assert!(store.first_answer("b").unwrap().is_none());
+}
+
+pub(crate) fn a_slot_is_sold_once(store: &dyn Store) {
+    accept(store, "d", Command::PublishSlots(diary(&["s"])));
+    let first = book_slot(subject(Some(number(999_000_001))), "s", None);
+    let second = book_slot(subject(Some(number(999_000_101))), "s", None);
+    let third = Command::PlaceReferral(place_referral(None));
+    let pending = [("1", Command::Book(first)), ("2", Command::Book(second)), ("3", third)]
+        .map(|(key, command)| store.submit(message(key), work(command, Vec::new())));
+    let [first, second, third] = pending.map(wait);
+    assert!(matches!(first, Ok(Verdict::Accepted { .. })));
+    is_database(second, "appointment.slot_id");
+    assert!(matches!(third, Ok(Verdict::Accepted { .. })));
+    assert_eq!(count_of(store, "accepted"), 3);
+}
+
+pub(crate) fn a_live_referral_without_a_worklist_is_refused(store: &dyn Store) {
+    let mut command = place_referral(None);
+    command.referral.use_case = "no worklist".to_owned();
+    is_database(submit(store, "k", Command::PlaceReferral(command)), "live_is_on_a_worklist");
+}
+
+fn last_state(store: &dyn Store) -> String {
+    store.message_list(&Page { limit: 1, ..Page::default() }).unwrap()[0].issues[0].text.clone()
+}
+
+pub(crate) fn what_the_command_needs_is_looked_up(store: &dyn Store) {
+    let nhs_number = Some(number(999_000_001));
+    accept(store, "d", Command::PublishSlots(diary(&["s"])));
+    let mut command = place_referral(nhs_number);
+    command.referral.origin = Origin { bundle: "b".into(), correlation: "c".into(), ..Origin::default() };
+    let first = Message { bundle: "b".into(), correlation: "c".into(), ..message("1") };
+    wait(store.submit(first, work(Command::PlaceReferral(command.clone()), Vec::new()))).unwrap();
+    assert_eq!(
+        last_state(store),
+        "service true patient false referral false its appointment false appointment false slot none \
+         referrals 0 appointments 0 used false"
+    );
+    let held = accept(store, "2", Command::Book(book_slot(subject(nhs_number), "s", Some(command.referral.id))));
+    assert_eq!(
+        last_state(store),
+        "service true patient true referral true its appointment false appointment false slot free 2 \
+         referrals 1 appointments 0 used false"
+    );
+    let mut again = place_referral(nhs_number);
+    again.referral.category = Category::Validation;
+    again.referral.linked_appointment = held.appointment.map(|appointment| appointment.id);
+    again.referral.origin = command.referral.origin;
+    accept(store, "3", Command::PlaceReferral(again));
+    assert_eq!(
+        last_state(store),
+        "service true patient true referral false its appointment false appointment true slot none \
+         referrals 1 appointments 1 used true"
+    );
+}
+
+pub(crate) fn an_answered_message_leads_to_its_referral(store: &dyn Store) {
+    let placed = accept(store, "k", Command::PlaceReferral(place_referral(None))).referral.unwrap();
+    accept(store, "b", Command::Book(book_slot(subject(Some(number(999_000_001))), "s", None)));
+    let response = |answers: &str| {
+        Command::RecordResponse(RecordResponse {
+            answers: answers.to_owned(),
+            subject: subject(None),
+            service: service(),
+            kind: ResponseKind::Planned,
+            reason: None,
+            appointment: None,
+            origin: Origin::default(),
+        })
+    };
+    let answered = accept(store, "r", response("bundle of k")).referral.unwrap();
+    assert_eq!((answered.id, answered.response), (placed.id, Some(ResponseKind::Planned)));
+    accept(store, "s", response("bundle of b"));
+    assert!(last_state(store).contains("referral true its appointment true"));
+    assert!(matches!(submit(store, "t", response("no such")), Ok(Verdict::Refused { .. })));
+}
+
+pub(crate) fn the_patient_in_a_resource_is_the_one_found(store: &dyn Store) {
+    let nhs_number = Some(number(999_000_001));
+    let first = place_referral(nhs_number);
+    let known = first.subject.candidate;
+    accept(store, "1", Command::PlaceReferral(first));
+    let mut second = place_referral(nhs_number);
+    second.referral.category = Category::Validation;
+    let (id, candidate) = (second.referral.id.0, second.subject.candidate);
+    accept(store, "2", Command::PlaceReferral(second));
+    let resource = store.referral_resource(id).unwrap().unwrap();
+    assert!(resource.contains(&known.to_string()) && !resource.contains(&candidate.to_string()), "{resource}");
+}
+
+pub(crate) fn a_cancelled_referral_says_so(store: &dyn Store) {
+    let command = place_referral(None);
+    let target = command.referral.id;
+    accept(store, "1", Command::PlaceReferral(command.clone()));
+    let cancel = CancelReferral {
+        target,
+        subject: subject(None),
+        service: service(),
+        category: Category::Referral,
+        status: ReferralStatus::Revoked,
+        reason: None,
+        origin: Origin::default(),
+    };
+    accept(store, "2", Command::CancelReferral(cancel));
+    let expected = command.carried.0.replace(r#""status":"active""#, r#""status":"revoked""#);
+    assert_eq!(store.referral_resource(target.0).unwrap(), Some(expected));
+}
+
+pub(crate) fn a_cancelled_booking_says_so_and_frees_its_slot(store: &dyn Store) {
+    accept(store, "d", Command::PublishSlots(diary(&["s"])));
+    let who = subject(Some(number(999_000_001)));
+    let booked = accept(store, "1", Command::Book(book_slot(who.clone(), "s", None))).appointment.unwrap();
+    let free = |store: &dyn Store| slots(store, vec![SlotStatus::Free]).len();
+    assert_eq!((free(store), slots(store, Vec::new()).len()), (0, 1));
+    let cancel = CancelBooking {
+        target: booked.id,
+        subject: who.clone(),
+        service: service(),
+        status: AppointmentStatus::Cancelled,
+        start: None,
+        reason: None,
+        origin: Origin::default(),
+    };
+    accept(store, "2", Command::CancelBooking(cancel));
+    assert!(store.appointment_resource(booked.id.0).unwrap().unwrap().contains(r#""status":"cancelled""#));
+    assert_eq!(free(store), 1);
+    accept(store, "3", Command::Book(book_slot(who, "s", Some(booked.referral))));
+}
+
+fn slots(store: &dyn Store, statuses: Vec<SlotStatus>) -> Vec<SlotRow> {
+    let from = "2026-11-02T09:00:00Z".parse().unwrap();
+    let to = "2026-11-02T10:00:00Z".parse().unwrap();
+    store.slot_search(&SlotQuery { service: service(), from, to, statuses, limit: 100 }).unwrap()
+}
+
+pub(crate) fn searches_by_number_and_by_demographics(store: &dyn Store) {
+    let nhs_number = number(999_000_001);
+    let first = place_referral(Some(nhs_number));
+    let mut second = place_referral(Some(nhs_number));
+    second.referral.category = Category::Validation;
+    let newest = second.referral.id.to_string();
+    accept(store, "1", Command::PlaceReferral(first));
+    accept(store, "2", Command::PlaceReferral(second));
+    // Its referral is awaited, so it is not found; the appointment is.
+    let mut stranger = subject(Some(number(999_000_101)));
+    stranger.demographics.names[0].family = Some("Stranger".to_owned());
+    accept(store, "3", Command::Book(book_slot(stranger, "s", None)));
+
+    let demographics = |family: &str, postal_code: &str| PatientQuery::Demographics {
+        family: family.to_owned(),
+        birth_date: "1970-01-02".to_owned(),
+        postal_code: postal_code.to_owned(),
+    };
+    let found = store.referral_search(&PatientQuery::NhsNumber(nhs_number)).unwrap();
+    assert!(found.len() == 2 && found[0].contains(&newest));
+    assert_eq!(store.referral_search(&demographics("oneill SMITH", "LS14AP")).unwrap(), found);
+    assert!(store.referral_search(&demographics("oneill", "LS14AP")).unwrap().is_empty());
+    assert!(store.referral_search(&demographics("stranger", "LS1 4AP")).unwrap().is_empty());
+    assert_eq!(store.appointment_search(&demographics("stranger", "LS1 4AP")).unwrap().len(), 1);
+    assert!(store.appointment_search(&PatientQuery::NhsNumber(nhs_number)).unwrap().is_empty());
+}
+
+pub(crate) fn a_diary_can_be_imported_again(store: &dyn Store) {
+    accept(store, "1", Command::PublishSlots(diary(&["a", "b"])));
+    accept(store, "2", Command::Book(book_slot(subject(Some(number(999_000_001))), "a", None)));
+    let mut again = diary(&["a", "b"]);
+    let silent = Service { destination: None, use_cases: Vec::new(), name: "Physio".to_owned(), ..held_service() };
+    again.services = vec![(silent, None)];
+    accept(store, "3", Command::PublishSlots(again));
+
+    let found: Vec<_> = slots(store, Vec::new()).into_iter().map(|slot| (slot.id, slot.status)).collect();
+    assert_eq!(found, [("a".to_owned(), SlotStatus::Busy), ("b".to_owned(), SlotStatus::Free)]);
+    let held = Service { name: "Physio".to_owned(), ..held_service() };
+    assert_eq!(store.service_find(&service()).unwrap(), Some(held.clone()));
+    assert_eq!(store.service_list().unwrap(), [held]);
+    assert_eq!(store.directory_resource("Schedule", "schedule").unwrap().as_deref(), Some("{}"));
+    assert!(store.directory_resource("HealthcareService", &service().0).unwrap().is_some());
+    assert_eq!(store.directory_resource("Location", "schedule").unwrap(), None);
+}
+
+pub(crate) fn letters_of_one_key_go_in_order(store: &dyn Store) {
+    let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+    post(store, vec![letter("pas", a, "a1"), letter("pas", a, "a2"), letter("pas", b, "b1"), letter("ris", a, "r1")]);
+    post(store, vec![letter("pas", a, "a3")]);
+    assert_eq!(events(store, "pas"), ["a1", "b1"]);
+    assert_eq!(events(store, "ris"), ["r1"]);
+
+    let first = store.outbox_due("pas", Timestamp::now(), 1).unwrap()[0].0.id;
+    let later = Timestamp::now() + SignedDuration::from_hours(1);
+    wait(store.outbox_settle(first, Settlement::Retry { failure: "timeout".into(), due_at: later })).unwrap();
+    assert_eq!(events(store, "pas"), ["b1"]);
+    assert_eq!(store.outbox_due("pas", later, 9).unwrap()[0].0.attempts, 1);
+
+    wait(store.outbox_settle(first, Settlement::Delivered)).unwrap();
+    assert_eq!(events(store, "pas"), ["a2", "b1"]);
+    assert!(store.outbox_next_due("pas").unwrap().unwrap() <= Timestamp::now());
+    assert_eq!(store.outbox_next_due("none").unwrap(), None);
+    let (row, _) = store.outbox_show(first).unwrap().unwrap();
+    assert_eq!((row.attempts, row.failure, row.state), (2, None, OutboxState::Delivered));
+}
+
+pub(crate) fn a_parked_letter_holds_up_only_its_key(store: &dyn Store) {
+    let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+    post(store, vec![letter("pas", a, "a1"), letter("pas", a, "a2"), letter("pas", b, "b1")]);
+    let first = store.outbox_due("pas", Timestamp::now(), 1).unwrap()[0].0.id;
+    wait(store.outbox_settle(first, Settlement::Parked { failure: "AR".into() })).unwrap();
+    assert_eq!(events(store, "pas"), ["b1"]);
+    post(store, vec![letter("pas", a, "a3")]);
+    assert_eq!(events(store, "pas"), ["b1"]);
+
+    wait(store.outbox_settle(first, Settlement::Requeue)).unwrap();
+    assert_eq!(events(store, "pas"), ["a1", "b1"]);
+    wait(store.outbox_settle(first, Settlement::Parked { failure: "AR".into() })).unwrap();
+    wait(store.outbox_settle(first, Settlement::Superseded { reason: "by telephone".into() })).unwrap();
+    assert_eq!(events(store, "pas"), ["a2", "b1"]);
+    let parked = Page { state: Some("superseded".into()), ..all() };
+    assert_eq!(store.outbox_list(&parked).unwrap()[0].failure.as_deref(), Some("by telephone"));
+}
+
+pub(crate) fn a_settled_letter_stays_settled(store: &dyn Store) {
+    post(store, vec![letter("pas", Uuid::nil(), "1"), letter("pas", Uuid::max(), "2")]);
+    let ids: Vec<i64> = store.outbox_list(&all()).unwrap().iter().map(|row| row.id).collect();
+    wait(store.outbox_settle(ids[0], Settlement::Delivered)).unwrap();
+    wait(store.outbox_settle(ids[1], Settlement::Superseded { reason: "x".into() })).unwrap();
+    for id in ids.into_iter().chain([4711]) {
+        for settlement in [Settlement::Delivered, Settlement::Requeue, Settlement::Parked { failure: "x".into() }] {
+            assert!(matches!(wait(store.outbox_settle(id, settlement)), Err(StoreError::Refused(_))));
+        }
+    }
+    assert!(store.health().failure.is_none());
+}
+
+pub(crate) fn a_letter_parked_while_being_sent_stays_parked(store: &dyn Store) {
+    post(store, vec![letter("pas", Uuid::nil(), "1")]);
+    let id = store.outbox_list(&all()).unwrap()[0].id;
+    wait(store.outbox_settle(id, Settlement::Parked { failure: "a person".into() })).unwrap();
+    wait(store.outbox_settle(id, Settlement::Retry { failure: "timeout".into(), due_at: Timestamp::now() })).unwrap();
+    assert_eq!(store.outbox_show(id).unwrap().unwrap().0.state, OutboxState::Parked);
+    assert_eq!(store.outbox_next_due("pas").unwrap(), None);
+    wait(store.outbox_settle(id, Settlement::Delivered)).unwrap();
+}
+
+pub(crate) fn depth_counts_what_there_is(store: &dyn Store) {
+    assert!(store.outbox_depth().unwrap().is_empty());
+    post(store, (0..5).map(|_| letter("pas", Uuid::now_v7(), "x")).collect());
+    post(store, vec![letter("ris", Uuid::nil(), "x")]);
+    let rows = store.outbox_due("pas", Timestamp::now(), 9).unwrap();
+    wait(store.outbox_settle(rows[0].0.id, Settlement::Delivered)).unwrap();
+    wait(store.outbox_settle(rows[1].0.id, Settlement::Parked { failure: "AR".into() })).unwrap();
+    wait(store.outbox_settle(rows[2].0.id, Settlement::Superseded { reason: "x".into() })).unwrap();
+    let ris = store.outbox_due("ris", Timestamp::now(), 9).unwrap()[0].0.id;
+    wait(store.outbox_settle(ris, Settlement::Delivered)).unwrap();
+
+    let depth = store.outbox_depth().unwrap();
+    let numbers = |it: &OutboxDepth| (it.destination.clone(), it.queued, it.parked, it.delivered, it.superseded);
+    assert_eq!(numbers(&depth[0]), ("pas".to_owned(), 2, 1, 1, 1));
+    assert_eq!(numbers(&depth[1]), ("ris".to_owned(), 0, 0, 1, 0));
+    assert_eq!(depth[0].oldest, Some(rows[1].0.created_at));
+    assert_eq!(depth[1].oldest, None);
+}
+
+/// A destination that is down: a hundred thousand letters behind a few hundred that are to be tried later.
+pub(crate) fn a_long_queue_stays_quick(store: &dyn Store) {
+    let keys: Vec<Uuid> = (0..200).map(|_| Uuid::now_v7()).collect();
+    for _ in 0..50 {
+        post(store, keys.iter().cycle().take(2_000).map(|key| letter("pas", *key, "x")).collect());
+    }
+    let later = Timestamp::now() + SignedDuration::from_hours(1);
+    let heads = store.outbox_due("pas", Timestamp::now(), 1_000).unwrap();
+    assert_eq!(heads.len(), 200);
+    let retries: Vec<_> = heads
+        .iter()
+        .map(|(row, _)| store.outbox_settle(row.id, Settlement::Retry { failure: "down".into(), due_at: later }))
+        .collect();
+    retries.into_iter().for_each(|retry| wait(retry).unwrap());
+    post(store, (0..200).map(|_| letter("pas", Uuid::now_v7(), "new")).collect());
+
+    let quick = |what: &str, work: &dyn Fn()| {
+        work();
+        let started = Instant::now();
+        (0..20).for_each(|_| work());
+        let each = started.elapsed() / 20;
+        assert!(each < Duration::from_millis(10), "{what} took {each:?}");
+    };
+    quick("due", &|| assert_eq!(store.outbox_due("pas", Timestamp::now(), 64).unwrap().len(), 64));
+    quick("next due", &|| assert!(store.outbox_next_due("pas").unwrap().is_some()));
+    quick("depth", &|| assert_eq!(store.outbox_depth().unwrap()[0].queued, 100_200));
+}
+
+pub(crate) fn dropping_the_future_does_not_drop_the_work(store: &dyn Store) {
+    let command = place_referral(None);
+    let id = command.referral.id.0;
+    drop(store.submit(message("k"), work(Command::PlaceReferral(command), Vec::new())));
+    let verdict = submit(store, "k", Command::PlaceReferral(place_referral(None))).unwrap();
+    assert!(matches!(verdict, Verdict::Duplicate { .. }), "{verdict:?}");
+    assert!(store.referral_resource(id).unwrap().is_some());
+}
+
+pub(crate) fn a_closed_store_says_so(store: &dyn Store) {
+    let pending = store.submit(message("k"), work(Command::PlaceReferral(place_referral(None)), Vec::new()));
+    store.close();
+    assert!(matches!(wait(pending), Ok(Verdict::Accepted { .. })));
+    let late = submit(store, "l", Command::PlaceReferral(place_referral(None)));
+    assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
+    assert!(matches!(wait(store.outbox_settle(1, Settlement::Delivered)), Err(StoreError::Closed)));
+    store.close();
+}

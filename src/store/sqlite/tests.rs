@@ -1,0 +1,195 @@
+//! The contract, and what only a store in a file can do or fail to do.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::*;
+use crate::booking::command::{Command, PublishSlots};
+use crate::store::contract::{self, letter, message, place_referral, wait, work};
+use crate::store::{Settlement, Store, Verdict};
+
+struct Fresh {
+    store: Arc<SqliteStore>,
+    folder: tempfile::TempDir,
+}
+
+impl Fresh {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("data/onward.db")
+    }
+
+    fn probe(&self, probe: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
+        wait(self.store.enqueue(|channel| Job::Probe(Box::new(probe), channel))).unwrap();
+    }
+}
+
+fn fresh() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("data/onward.db"));
+    Fresh { store, folder }
+}
+
+fn open(path: &Path) -> Arc<SqliteStore> {
+    SqliteStore::open(path, Options::default(), contract::decide).unwrap()
+}
+
+fn place(store: &SqliteStore, key: &str) -> Result<Verdict, StoreError> {
+    let command = Command::PlaceReferral(place_referral(None));
+    wait(store.submit(message(key), work(command, vec![letter("pas", Uuid::now_v7(), "REF^I12")])))
+}
+
+crate::store::contract::contract_tests!(fresh);
+
+#[test]
+fn nobody_else_can_read_the_file() {
+    let fresh = fresh();
+    place(&fresh.store, "k").unwrap();
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(mode(fresh.folder.path().join(format!("data/onward.db{suffix}"))), 0o600, "{suffix}");
+    }
+    assert_eq!(mode(fresh.folder.path().join("data")), 0o700);
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("onward.db");
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let opened = SqliteStore::open(&path, Options::default(), contract::decide);
+    assert!(matches!(opened.err(), Some(StoreError::SchemaTooNew { found: 99, known: 1 })));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn what_was_answered_is_there_after_opening_again() {
+    let fresh = fresh();
+    for key in 0..50 {
+        place(&fresh.store, &key.to_string()).unwrap();
+    }
+    // No goodbye: a second store on the same file while the first is still there.
+    let second = open(&fresh.path());
+    assert!((0..50).all(|key| second.first_answer(&key.to_string()).unwrap().is_some()));
+    assert!(matches!(place(&second, "7"), Ok(Verdict::Duplicate { .. })));
+    fresh.store.close();
+    second.close();
+    let third = open(&fresh.path());
+    assert_eq!(third.message_counts().unwrap(), [("accepted".to_owned(), 50), ("duplicate".to_owned(), 1)]);
+    assert_eq!(third.outbox_depth().unwrap()[0].queued, 50);
+}
+
+#[test]
+fn closing_empties_the_log() {
+    let fresh = fresh();
+    place(&fresh.store, "k").unwrap();
+    fresh.store.close();
+    let log = std::fs::metadata(fresh.folder.path().join("data/onward.db-wal"));
+    assert!(log.map_or(0, |log| log.len()) == 0);
+}
+
+#[test]
+fn two_stores_on_one_file_write_at_the_same_time() {
+    let fresh = fresh();
+    let second = open(&fresh.path());
+    std::thread::scope(|scope| {
+        for (name, store) in [("a", &fresh.store), ("b", &second)] {
+            scope.spawn(move || (0..200).for_each(|n| drop(place(store, &format!("{name}{n}")).unwrap())));
+        }
+    });
+    assert_eq!(second.message_counts().unwrap(), [("accepted".to_owned(), 400)]);
+    assert_eq!(fresh.store.outbox_depth().unwrap()[0].queued, 400);
+}
+
+#[test]
+fn a_full_disk_is_said_and_passes() {
+    let fresh = fresh();
+    place(&fresh.store, "before").unwrap();
+    fresh.probe(|conn| {
+        let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    });
+    let body = || (0..2_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let large = || Message { body: body(), ..message("large") };
+    let publish = || work(Command::PublishSlots(PublishSlots::default()), Vec::new());
+    let full = wait(fresh.store.submit(large(), publish()));
+    assert!(matches!(&full, Err(StoreError::Database(why)) if why.contains("full")), "{full:?}");
+    let ill = fresh.store.health();
+    assert!(ill.failure.is_some_and(|why| why.contains("full")));
+
+    fresh.probe(|conn| conn.pragma_update_and_check(None, "max_page_count", 1 << 30, |_| Ok(())).unwrap());
+    assert!(matches!(wait(fresh.store.submit(large(), publish())), Ok(Verdict::Accepted { .. })));
+    let well = fresh.store.health();
+    assert!(well.failure.is_none() && well.since >= ill.since);
+    assert!(matches!(place(&fresh.store, "before"), Ok(Verdict::Duplicate { .. })));
+}
+
+#[test]
+fn a_transaction_that_is_lost_fails_all_of_its_batch() {
+    let fresh = fresh();
+    let (started, waiting) = std::sync::mpsc::channel();
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let blocker = fresh.store.enqueue(|channel| {
+        let probe = move |_: &rusqlite::Connection| {
+            started.send(()).unwrap();
+            gate.recv().unwrap();
+        };
+        Job::Probe(Box::new(probe), channel)
+    });
+    waiting.recv().unwrap();
+    // All of these wait behind the blocker and so share the next transaction.
+    let submit = |key: &str| {
+        fresh.store.submit(message(key), work(Command::PlaceReferral(place_referral(None)), Vec::new()))
+    };
+    let first = submit("first");
+    let breaks = fresh.store.enqueue(|channel| {
+        Job::Probe(Box::new(|conn: &rusqlite::Connection| conn.execute_batch("ROLLBACK").unwrap()), channel)
+    });
+    let last = submit("last");
+    go.send(()).unwrap();
+    wait(blocker).unwrap();
+    for outcome in [wait(first).map(drop), wait(breaks), wait(last).map(drop)] {
+        assert!(matches!(outcome, Err(StoreError::Database(_))), "{outcome:?}");
+    }
+    assert!(fresh.store.health().failure.is_some());
+    assert!(fresh.store.first_answer("last").unwrap().is_none());
+    assert!(matches!(place(&fresh.store, "first"), Ok(Verdict::Accepted { .. })));
+    assert!(fresh.store.health().failure.is_none());
+}
+
+#[test]
+fn a_full_queue_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { queue_len: 2, ..Options::default() };
+    let store = SqliteStore::open(&folder.path().join("onward.db"), options, contract::decide).unwrap();
+    let (started, waiting) = std::sync::mpsc::channel();
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let blocker = store.enqueue(|channel| {
+        let probe = move |_: &rusqlite::Connection| {
+            started.send(()).unwrap();
+            gate.recv().unwrap();
+        };
+        Job::Probe(Box::new(probe), channel)
+    });
+    waiting.recv().unwrap();
+    let queued = [store.outbox_settle(1, Settlement::Requeue), store.outbox_settle(2, Settlement::Requeue)];
+    assert!(matches!(wait(store.outbox_settle(3, Settlement::Requeue)), Err(StoreError::Full)));
+    go.send(()).unwrap();
+    wait(blocker).unwrap();
+    for settled in queued {
+        assert!(matches!(wait(settled), Err(StoreError::Refused(_))));
+    }
+}
+
+#[test]
+fn the_log_is_moved_into_the_file_in_the_background() {
+    let fresh = fresh();
+    let body: Vec<u8> = (0..500_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    for n in 0..100 {
+        let large = Message { body: body.clone(), ..message(&n.to_string()) };
+        let publish = work(Command::PublishSlots(PublishSlots::default()), Vec::new());
+        wait(fresh.store.submit(large, publish)).unwrap();
+    }
+    let log = std::fs::metadata(fresh.folder.path().join("data/onward.db-wal")).unwrap().len();
+    assert!(log < 150_000_000, "the log has {log} bytes");
+}

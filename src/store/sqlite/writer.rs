@@ -211,6 +211,10 @@ impl Batch {
         conn: &Connection,
         work: impl FnOnce(&mut Tally) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
+        // Outside the transaction a savepoint would be one of its own, durable at once.
+        if self.lost.is_none() && conn.is_autocommit() {
+            self.lost = Some(Fault::Broken("the transaction was lost"));
+        }
         if self.lost.is_some() {
             return Err(StoreError::Closed); // The batch's own failure takes its place.
         }

@@ -27,7 +27,7 @@ impl ServeArgs {
 }
 
 async fn serve(_config: Config) -> anyhow::Result<()> {
-    // Here goes the gateway: let app = App::start(config)?;
+    // Here goes the gateway: let app = App::start(config).await?;
     tracing::info!("started");
     stop_asked().await?;
     tracing::info!("stopping; once more to stop at once");

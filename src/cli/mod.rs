@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::store::StoreError;
 
@@ -124,7 +125,8 @@ fn report(outcome: anyhow::Result<i32>) -> i32 {
 }
 
 fn exit_code(error: &anyhow::Error) -> i32 {
-    let is_callers = error.is::<CallerFault>() || error.is::<ConfigError>();
+    let refused_settings = matches!(error.downcast_ref(), Some(AppError::Config(_) | AppError::Tls { .. }));
+    let is_callers = error.is::<CallerFault>() || error.is::<ConfigError>() || refused_settings;
     match error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()) {
         Some(cause) if cause.kind() == io::ErrorKind::BrokenPipe => 0,
         _ if is_callers || matches!(error.downcast_ref(), Some(StoreError::Refused(_))) => 1,

@@ -54,6 +54,7 @@ pub enum Work {
     Refuse(Answer),
     /// Decide, and answer as this function says. It runs inside the transaction: it must be quick,
     /// do no input or output, and not panic.
+    #[allow(missing_docs)]
     Decide { command: Box<Command>, answer: AnswerFn },
 }
 
@@ -91,8 +92,9 @@ pub struct Letter {
 
 /// How a submission ended. Whatever it says is durable.
 #[derive(Debug)]
+#[allow(missing_docs)]
 pub enum Verdict {
-    /// Done. `letters`: ids of its outbox rows.
+    /// Done. `letters`: how many it put into the outbox.
     Accepted { decision: Box<Decision>, letters: usize },
     /// Kept, with the reason.
     Refused { refusal: Option<Refusal>, answer: Answer },
@@ -225,6 +227,7 @@ impl OutboxState {
 
 /// What became of an attempt, or what a person decided.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)]
 pub enum Settlement {
     /// The other side confirmed it.
     Delivered,

@@ -70,13 +70,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            rules: Rules::default(),
-            queue_len: 4096,
-            queue_bytes: 256 << 20,
-            batch_len: 256,
-            batch_bytes: 8 << 20,
-        }
+        Self { rules: Rules::default(), queue_len: 4096, queue_bytes: 256 << 20, batch_len: 256, batch_bytes: 8 << 20 }
     }
 }
 

@@ -110,9 +110,8 @@ pub(super) fn due(
 
 /// When the next letter becomes due.
 pub(super) fn next_due(conn: &Connection, destination: &str) -> Result<Option<Timestamp>, Fault> {
-    let mut find = conn.prepare_cached(
-        "SELECT min(due_at) FROM outbox WHERE destination = ?1 AND state = 'queued' AND waiting = 0",
-    )?;
+    let mut find = conn
+        .prepare_cached("SELECT min(due_at) FROM outbox WHERE destination = ?1 AND state = 'queued' AND waiting = 0")?;
     Ok(find.query_row([destination], |row| instant_maybe(row, 0))?)
 }
 

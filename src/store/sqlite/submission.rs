@@ -44,12 +44,7 @@ impl Submission {
 }
 
 /// Does it: answers a repeat, keeps a refusal, or decides.
-pub(super) fn run(
-    desk: &Desk,
-    conn: &Connection,
-    tally: &mut Tally,
-    submission: Submission,
-) -> Result<Verdict, Fault> {
+pub(super) fn run(desk: &Desk, conn: &Connection, tally: &mut Tally, submission: Submission) -> Result<Verdict, Fault> {
     let Submission { message, body_bytes, sha256, work } = submission;
     let mut task = Task { conn, tally, message, body_bytes, sha256 };
     let first = task.message.key.as_deref().map(|key| journal::first_find(conn, key)).transpose()?.flatten();

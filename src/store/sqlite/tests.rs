@@ -138,9 +138,8 @@ fn a_transaction_that_is_lost_fails_all_of_its_batch() {
     });
     waiting.recv().unwrap();
     // All of these wait behind the blocker and so share the next transaction.
-    let submit = |key: &str| {
-        fresh.store.submit(message(key), work(Command::PlaceReferral(place_referral(None)), Vec::new()))
-    };
+    let submit =
+        |key: &str| fresh.store.submit(message(key), work(Command::PlaceReferral(place_referral(None)), Vec::new()));
     let first = submit("first");
     let breaks = fresh.store.enqueue(|channel| {
         Job::Probe(Box::new(|conn: &rusqlite::Connection| conn.execute_batch("ROLLBACK").unwrap()), channel)

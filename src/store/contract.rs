@@ -16,8 +16,8 @@ use crate::booking::command::{
 };
 use crate::booking::decision::{Change, State};
 use crate::booking::identifier::{AppointmentId, OdsCode, PatientId, ReferralId, SlotId};
-use crate::booking::patient::{Address, Demographics, HumanName, Patient};
 use crate::booking::pathway::Pathway;
+use crate::booking::patient::{Address, Demographics, HumanName, Patient};
 use crate::booking::referral::{Category, Origin, Party, Referral, ReferralStatus, ResponseKind};
 use crate::booking::slot::Slot;
 use crate::issue;
@@ -112,7 +112,11 @@ fn seen(state: &State) -> String {
         state.referral.is_some(),
         state.referral_appointment.is_some(),
         state.appointment.is_some(),
-        state.slot.as_ref().map_or("none".to_owned(), |slot| format!("{} {}", slot.status.as_str(), slot.services.len())),
+        state.slot.as_ref().map_or("none".to_owned(), |slot| format!(
+            "{} {}",
+            slot.status.as_str(),
+            slot.services.len()
+        )),
         state.referrals.len(),
         state.appointments.len(),
         state.bundle_used,
@@ -206,11 +210,8 @@ fn number(prefix: u32) -> NhsNumber {
 
 fn subject(nhs_number: Option<NhsNumber>) -> Subject {
     let name = HumanName { family: Some("O'Neill-Smith".to_owned()), ..HumanName::default() };
-    let home = Address {
-        usage: Some("home".to_owned()),
-        postal_code: Some("ls1 4ap".to_owned()),
-        ..Address::default()
-    };
+    let home =
+        Address { usage: Some("home".to_owned()), postal_code: Some("ls1 4ap".to_owned()), ..Address::default() };
     let demographics = Demographics {
         names: vec![name],
         birth_date: Some("1970-01-02".to_owned()),

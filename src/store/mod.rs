@@ -55,6 +55,7 @@ pub enum Work {
     Refuse(Answer),
     /// Decide, and answer as this function says. It runs inside the transaction: it must be quick,
     /// do no input or output, and not panic.
+    #[allow(missing_docs)]
     Decide { command: Box<Command>, answer: AnswerFn },
 }
 
@@ -94,7 +95,7 @@ pub struct Letter {
 #[derive(Debug)]
 #[allow(missing_docs)]
 pub enum Verdict {
-    /// Done. `letters`: ids of its outbox rows.
+    /// Done. `letters`: how many it put into the outbox.
     Accepted { decision: Box<Decision>, letters: usize },
     /// Kept, with the reason.
     Refused { refusal: Option<Refusal>, answer: Answer },

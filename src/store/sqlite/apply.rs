@@ -1,6 +1,6 @@
 //! Writing what was decided. An upsert replaces the model and never erases the resource.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::column::{json, model};
@@ -61,23 +61,30 @@ fn referral_write(
         Some(carried) => Some(addressed(carried, referral.patient)),
         None => restated(conn, RESOURCE, referral.id.0, referral.status.as_str())?,
     };
-    conn.prepare_cached(
+    write(
+        conn,
+        "UPDATE referral SET patient_id = ?2, service_id = ?3, category = ?4, status = ?5, worklist = ?6, model = ?7,
+             resource = coalesce(?8, resource) WHERE id = ?1",
         "INSERT INTO referral (id, patient_id, service_id, category, status, worklist, model, resource)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (id) DO UPDATE SET patient_id = excluded.patient_id, service_id = excluded.service_id,
-             category = excluded.category, status = excluded.status, worklist = excluded.worklist,
-             model = excluded.model, resource = coalesce(excluded.resource, resource)",
-    )?
-    .execute((
-        referral.id.0.as_bytes(),
-        referral.patient.0.as_bytes(),
-        &referral.service.0,
-        referral.category.as_str(),
-        status_column(referral.status),
-        worklist.map(Worklist::as_str),
-        json(referral)?,
-        resource,
-    ))?;
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            referral.id.0.as_bytes(),
+            referral.patient.0.as_bytes(),
+            referral.service.0,
+            referral.category.as_str(),
+            status_column(referral.status),
+            worklist.map(Worklist::as_str),
+            json(referral)?,
+            resource,
+        ],
+    )
+}
+
+/// Replaces the row, or inserts it. (In one statement, with its foreign keys, SQLite would copy every page first.)
+fn write(conn: &Connection, update: &str, insert: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
+    if conn.prepare_cached(update)?.execute(params)? == 0 {
+        conn.prepare_cached(insert)?.execute(params)?;
+    }
     Ok(())
 }
 
@@ -99,25 +106,24 @@ fn appointment_write(
         Some(carried) => Some(addressed(carried, appointment.patient)),
         None => restated(conn, RESOURCE, appointment.id.0, appointment.status.as_str())?,
     };
-    conn.prepare_cached(
+    write(
+        conn,
+        "UPDATE appointment SET referral_id = ?2, patient_id = ?3, service_id = ?4, slot_id = ?5, status = ?6,
+             start = ?7, model = ?8, resource = coalesce(?9, resource) WHERE id = ?1",
         "INSERT INTO appointment (id, referral_id, patient_id, service_id, slot_id, status, start, model, resource)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-         ON CONFLICT (id) DO UPDATE SET referral_id = excluded.referral_id, patient_id = excluded.patient_id,
-             service_id = excluded.service_id, slot_id = excluded.slot_id, status = excluded.status,
-             start = excluded.start, model = excluded.model, resource = coalesce(excluded.resource, resource)",
-    )?
-    .execute((
-        appointment.id.0.as_bytes(),
-        appointment.referral.0.as_bytes(),
-        appointment.patient.0.as_bytes(),
-        &appointment.service.0,
-        appointment.slot.as_ref().map(|slot| &slot.0),
-        appointment.status.as_str(),
-        appointment.start.as_microsecond(),
-        json(appointment)?,
-        resource,
-    ))?;
-    Ok(())
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            appointment.id.0.as_bytes(),
+            appointment.referral.0.as_bytes(),
+            appointment.patient.0.as_bytes(),
+            appointment.service.0,
+            appointment.slot.as_ref().map(|slot| &slot.0),
+            appointment.status.as_str(),
+            appointment.start.as_microsecond(),
+            json(appointment)?,
+            resource,
+        ],
+    )
 }
 
 /// The sender's resource, naming the patient record that it turned out to be about.

@@ -128,11 +128,15 @@ pub(super) fn referral_of(conn: &Connection, bundle: &str) -> Result<Option<Uuid
 const COLUMNS: &str = "id, received_at, channel, caller, organisation, kind, key, correlation, bundle, outcome, status,
     issues, command, patient_id, referral_id, appointment_id, lower(hex(sha256)), body_bytes";
 
-/// Rows, newest first.
+/// Rows, newest first. The filter on `outcome <> 'accepted'` lets the small index be used.
 pub(super) fn list(conn: &Connection, page: &Page) -> Result<Vec<MessageRow>, Fault> {
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-    let filter = if page.state.is_some() { "WHERE outcome = ?1" } else { "WHERE ?1 IS NULL" };
-    let sql = format!("SELECT {COLUMNS} FROM message {filter} ORDER BY seq DESC LIMIT ?2");
+    let filter = match page.state.as_deref() {
+        None => "?1 IS NULL",
+        Some("accepted") => "outcome = ?1",
+        Some(_) => "outcome <> 'accepted' AND outcome = ?1",
+    };
+    let sql = format!("SELECT {COLUMNS} FROM message WHERE {filter} ORDER BY seq DESC LIMIT ?2");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query((&page.state, limit))?;
     let mut found = Vec::new();

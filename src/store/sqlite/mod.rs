@@ -2,7 +2,7 @@
 //!
 //! * `submission` runs one message from the ledger to its answer; `state`, `apply`, `diary`, `journal`
 //!   and `outbox` are its statements.
-//! * `writer` runs many of them in one transaction and one sync (group commit), fed by `queue`;
+//! * `writer` runs a `batch` of them in one transaction and one sync (group commit), fed by `queue`;
 //!   `checkpoint` moves pages behind its back.
 //! * `reader` and `search` serve reads beside it; `pulse` tells how the writer is.
 //!
@@ -10,6 +10,7 @@
 //! transactions, and the constraints of `schema.sql` hold for all of them.
 
 mod apply;
+mod batch;
 mod checkpoint;
 mod column;
 mod connection;
@@ -20,7 +21,6 @@ mod outbox;
 mod pulse;
 mod queue;
 mod reader;
-mod savepoint;
 mod schema;
 mod search;
 mod state;
@@ -28,6 +28,7 @@ mod submission;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod writer;
 
 use std::path::Path;
@@ -70,13 +71,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            rules: Rules::default(),
-            queue_len: 4096,
-            queue_bytes: 256 << 20,
-            batch_len: 256,
-            batch_bytes: 8 << 20,
-        }
+        Self { rules: Rules::default(), queue_len: 4096, queue_bytes: 256 << 20, batch_len: 256, batch_bytes: 8 << 20 }
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) fn insert(conn: &Connection, tally: &mut Tally, message: &Message, le
         "INSERT INTO outbox (message_id, destination, key, event, control_id, state, waiting, attempts, due_at,
              created_at, body)
          VALUES (?1, ?2, ?3, ?4, ?5, 'queued',
-             EXISTS (SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('queued', 'parked')),
+             EXISTS (SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('queued', 'parked')
+                 AND waiting = 0),
              0, ?6, ?6, ?7)",
     )?
     .execute((
@@ -57,7 +58,7 @@ pub(super) fn settle(conn: &Connection, tally: &mut Tally, id: i64, settlement: 
     if step.state != held.state {
         tally.letter_moved(&held.destination, held.state, step.state);
     }
-    if is_final(step.state) { next_up(conn, &held.destination, held.key) } else { Ok(()) }
+    if is_final(step.state) { first_up(conn, &held.destination, held.key) } else { Ok(()) }
 }
 
 fn is_final(state: OutboxState) -> bool {
@@ -81,10 +82,15 @@ fn step<'a>(held: &'a OutboxRow, settlement: &'a Settlement, now: Timestamp) -> 
     }
 }
 
-fn next_up(conn: &Connection, destination: &str, key: Uuid) -> Result<(), Fault> {
+/// Brings up the first that waits, unless there still is one before it.
+fn first_up(conn: &Connection, destination: &str, key: Uuid) -> Result<(), Fault> {
     conn.prepare_cached(
-        "UPDATE outbox SET waiting = 0 WHERE waiting = 1 AND id =
-             (SELECT min(id) FROM outbox WHERE destination = ?1 AND key = ?2 AND state IN ('queued', 'parked'))",
+        "UPDATE outbox SET waiting = 0 WHERE id = (
+             SELECT min(id) FROM outbox
+             WHERE destination = ?1 AND key = ?2 AND state IN ('queued', 'parked') AND waiting = 1)
+         AND NOT EXISTS (
+             SELECT 1 FROM outbox
+             WHERE destination = ?1 AND key = ?2 AND state IN ('queued', 'parked') AND waiting = 0)",
     )?
     .execute((destination, key.as_bytes()))?;
     Ok(())
@@ -110,9 +116,8 @@ pub(super) fn due(
 
 /// When the next letter becomes due.
 pub(super) fn next_due(conn: &Connection, destination: &str) -> Result<Option<Timestamp>, Fault> {
-    let mut find = conn.prepare_cached(
-        "SELECT min(due_at) FROM outbox WHERE destination = ?1 AND state = 'queued' AND waiting = 0",
-    )?;
+    let mut find = conn
+        .prepare_cached("SELECT min(due_at) FROM outbox WHERE destination = ?1 AND state = 'queued' AND waiting = 0")?;
     Ok(find.query_row([destination], |row| instant_maybe(row, 0))?)
 }
 

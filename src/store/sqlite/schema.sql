@@ -29,10 +29,10 @@ CREATE TABLE referral (
     worklist TEXT,
     model TEXT NOT NULL,
     resource TEXT,
-    UNIQUE (id, patient_id),
+    -- The appointments' foreign key needs it; it also finds a patient's referrals.
+    UNIQUE (patient_id, id),
     CONSTRAINT live_is_on_a_worklist CHECK ((status IN ('awaited', 'active', 'on-hold')) = (worklist IS NOT NULL))
 ) STRICT;
-CREATE INDEX referral_patient ON referral (patient_id, service_id);
 CREATE UNIQUE INDEX referral_live_once ON referral (patient_id, service_id, category)
     WHERE status IN ('active', 'on-hold');
 
@@ -50,7 +50,7 @@ CREATE TABLE appointment (
     -- No appointment of one patient on the referral of another.
     FOREIGN KEY (referral_id, patient_id) REFERENCES referral (id, patient_id)
 ) STRICT;
-CREATE INDEX appointment_patient ON appointment (patient_id, service_id);
+CREATE INDEX appointment_patient ON appointment (patient_id);
 CREATE INDEX appointment_referral ON appointment (referral_id, patient_id);
 CREATE UNIQUE INDEX appointment_slot_once ON appointment (slot_id)
     WHERE status IN ('booked', 'arrived') AND slot_id IS NOT NULL;
@@ -113,7 +113,7 @@ CREATE TABLE message (
 ) STRICT;
 CREATE UNIQUE INDEX message_key ON message (key) WHERE key IS NOT NULL;
 CREATE INDEX message_bundle ON message (bundle, correlation) WHERE outcome = 'accepted' AND bundle <> '';
-CREATE INDEX message_outcome ON message (outcome);
+CREATE INDEX message_unaccepted ON message (outcome) WHERE outcome <> 'accepted';
 
 -- Letters. Of the open ones with the same destination and key only the first may go; the others wait.
 CREATE TABLE outbox (
@@ -133,8 +133,8 @@ CREATE TABLE outbox (
     body BLOB NOT NULL,
     CONSTRAINT settled_has_a_time CHECK ((state IN ('delivered', 'superseded')) = (settled_at IS NOT NULL))
 ) STRICT;
-CREATE INDEX outbox_line ON outbox (destination, key) WHERE state IN ('queued', 'parked');
-CREATE UNIQUE INDEX outbox_head_once ON outbox (destination, key) WHERE state IN ('queued', 'parked') AND waiting = 0;
+CREATE UNIQUE INDEX outbox_first ON outbox (destination, key) WHERE state IN ('queued', 'parked') AND waiting = 0;
+CREATE INDEX outbox_waiting ON outbox (destination, key) WHERE state IN ('queued', 'parked') AND waiting = 1;
 CREATE INDEX outbox_ready ON outbox (destination, due_at) WHERE state = 'queued' AND waiting = 0;
 CREATE INDEX outbox_undelivered ON outbox (destination, state) WHERE state <> 'delivered';
 

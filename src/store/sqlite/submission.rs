@@ -1,4 +1,5 @@
-//! One message, from the ledger to its answer, inside the writer's transaction.
+//! One message, from the ledger to its answer, inside the writer's transaction: first everything is looked up and
+//! decided, then everything is written.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::fault::Fault;
 use super::journal::{self, Entry, First};
 use super::tally::Tally;
-use super::{apply, column, outbox, savepoint, state};
+use super::{apply, column, outbox, state};
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, Rules};
 use crate::store::{Answer, AnswerFn, DecideFn, Message, Verdict, Work};
@@ -22,9 +23,9 @@ pub(super) struct Desk {
 /// A message made ready for the writer: its body is packed and hashed.
 pub(super) struct Submission {
     /// Its `body` is packed.
-    pub(super) message: Message,
-    pub(super) body_bytes: usize,
-    pub(super) sha256: [u8; 32],
+    message: Message,
+    body_bytes: usize,
+    sha256: [u8; 32],
     work: Work,
 }
 
@@ -43,108 +44,134 @@ impl Submission {
     }
 }
 
-/// Does it: answers a repeat, keeps a refusal, or decides.
-pub(super) fn run(
-    desk: &Desk,
-    conn: &Connection,
-    tally: &mut Tally,
-    submission: Submission,
-) -> Result<Verdict, Fault> {
-    let Submission { message, body_bytes, sha256, work } = submission;
-    let mut task = Task { conn, tally, message, body_bytes, sha256 };
-    let first = task.message.key.as_deref().map(|key| journal::first_find(conn, key)).transpose()?.flatten();
-    match (first, work) {
-        (Some(first), _) => task.repeat(first),
-        (None, Work::Refuse(answer)) => task.refuse(None, None, answer),
-        (None, Work::Decide { command, answer }) => task.decide(desk, &command, answer),
-    }
-}
-
-struct Task<'a> {
-    conn: &'a Connection,
-    tally: &'a mut Tally,
+/// A message with what is to be told about it: all that is to be written, so that it can be written again
+/// should the transaction have to begin anew.
+pub(super) struct Filing {
     message: Message,
     body_bytes: usize,
     sha256: [u8; 32],
+    outcome: Outcome,
 }
 
-impl Task<'_> {
-    fn repeat(mut self, first: First) -> Result<Verdict, Fault> {
-        let entry = Entry { first: Some(first.message), status: first.answer.status, ..Entry::default() };
-        self.message.key = None;
-        if first.accepted {
-            self.file("duplicate", &entry)?;
-            return Ok(Verdict::Duplicate { first: first.message });
+enum Outcome {
+    Accepted { command: &'static str, decision: Box<Decision>, answer: Answer },
+    Refused { command: Option<&'static str>, refusal: Option<Refusal>, answer: Answer },
+    Duplicate(First),
+    Repeated(First),
+}
+
+/// Recognises a repeat, or decides and renders the answer. Writes nothing.
+pub(super) fn judge(desk: &Desk, conn: &Connection, submission: Submission) -> Result<Filing, Fault> {
+    let Submission { mut message, body_bytes, sha256, work } = submission;
+    let first = message.key.as_deref().map(|key| journal::first_find(conn, key)).transpose()?.flatten();
+    let outcome = match (first, work) {
+        (Some(first), _) if first.accepted => Outcome::Duplicate(first),
+        (Some(first), _) => Outcome::Repeated(first),
+        (None, Work::Refuse(answer)) => Outcome::Refused { command: None, refusal: None, answer },
+        (None, Work::Decide { command, answer }) => decide(desk, conn, &message, &command, answer)?,
+    };
+    if !outcome.claims_key() {
+        message.key = None;
+    }
+    Ok(Filing { message, body_bytes, sha256, outcome })
+}
+
+fn decide(
+    desk: &Desk,
+    conn: &Connection,
+    message: &Message,
+    command: &Command,
+    answer: AnswerFn,
+) -> Result<Outcome, Fault> {
+    let state = state::load(conn, desk.rules, &command.needs())?;
+    let decided = guarded("a decision panicked", || (desk.decide)(command, &state, message.received_at))?;
+    let answer = guarded("an answer panicked", || answer(&decided))?;
+    let command = command.name();
+    Ok(match decided {
+        Ok(decision) if answer.status < 500 => Outcome::Accepted { command, decision: Box::new(decision), answer },
+        // It could be decided but not answered: nothing of it may stay, and the sender may try again.
+        Ok(_) => Outcome::Refused { command: Some(command), refusal: None, answer },
+        Err(refusal) => Outcome::Refused { command: Some(command), refusal: Some(refusal), answer },
+    })
+}
+
+impl Outcome {
+    /// Is it the answer that a repeat of the message gets? A failure of ours is not: the repeat is tried afresh.
+    fn claims_key(&self) -> bool {
+        match self {
+            Self::Accepted { .. } => true,
+            Self::Refused { answer, .. } => answer.status < 500,
+            Self::Duplicate(_) | Self::Repeated(_) => false,
         }
-        self.file("repeated", &entry)?;
-        Ok(Verdict::Repeated { answer: first.answer })
     }
 
-    fn decide(&mut self, desk: &Desk, command: &Command, answer: AnswerFn) -> Result<Verdict, Fault> {
-        let state = state::load(self.conn, desk.rules, &command.needs())?;
-        let now = self.message.received_at;
-        let outcome = guarded("a decision panicked", || (desk.decide)(command, &state, now))?;
-        if let Ok(decision) = &outcome {
-            apply::changes(self.conn, decision)?;
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Refused { .. } => "refused",
+            Self::Duplicate(_) => "duplicate",
+            Self::Repeated(_) => "repeated",
         }
-        let answer = guarded("an answer panicked", || answer(&outcome))?;
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        match self {
+            Self::Accepted { command, decision, answer } => accepted_entry(command, decision, answer),
+            Self::Refused { command, refusal, answer } => Entry {
+                status: answer.status,
+                answer: answer.body.as_deref(),
+                command: *command,
+                alarm: refusal.as_ref().is_some_and(|refusal| refusal.alarm),
+                issues: refusal.iter().map(|refusal| &*refusal.issue).collect(),
+                ..Entry::default()
+            },
+            Self::Duplicate(first) | Self::Repeated(first) => {
+                Entry { first: Some(first.message), status: first.answer.status, ..Entry::default() }
+            }
+        }
+    }
+}
+
+fn accepted_entry<'a>(command: &'static str, decision: &'a Decision, answer: &'a Answer) -> Entry<'a> {
+    Entry {
+        status: answer.status,
+        answer: answer.body.as_deref(),
+        command: Some(command),
+        patient: decision.patient.as_ref().map(|patient| patient.id.0),
+        referral: decision.referral.as_ref().map(|referral| referral.id.0),
+        appointment: decision.appointment.as_ref().map(|appointment| appointment.id.0),
+        issues: decision.warnings.iter().collect(),
+        ..Entry::default()
+    }
+}
+
+impl Filing {
+    /// Writes what was decided, the journal's row and the letters.
+    pub(super) fn write(&self, conn: &Connection, tally: &mut Tally) -> Result<(), Fault> {
+        let Self { message, body_bytes, sha256, outcome } = self;
+        if let Outcome::Accepted { decision, .. } = outcome {
+            apply::changes(conn, decision)?;
+        }
+        tally.message(outcome.name());
+        journal::insert(conn, message, *body_bytes, sha256, outcome.name(), &outcome.entry())?;
         match outcome {
-            Ok(decision) if answer.status < 500 => self.accept(command, decision, answer),
-            Ok(_) => self.take_back(command, answer),
-            Err(refusal) => self.refuse(Some(command), Some(refusal), answer),
+            Outcome::Accepted { answer, .. } => {
+                answer.letters.iter().try_for_each(|letter| outbox::insert(conn, tally, message, letter))
+            }
+            _ => Ok(()),
         }
     }
 
-    fn accept(&mut self, command: &Command, decision: Decision, answer: Answer) -> Result<Verdict, Fault> {
-        let entry = Entry {
-            status: answer.status,
-            answer: answer.body.as_deref(),
-            command: Some(command.name()),
-            patient: decision.patient.as_ref().map(|patient| patient.id.0),
-            referral: decision.referral.as_ref().map(|referral| referral.id.0),
-            appointment: decision.appointment.as_ref().map(|appointment| appointment.id.0),
-            issues: decision.warnings.iter().collect(),
-            ..Entry::default()
-        };
-        self.file("accepted", &entry)?;
-        for letter in &answer.letters {
-            outbox::insert(self.conn, self.tally, &self.message, letter)?;
+    /// What the caller is told once it is durable.
+    pub(super) fn verdict(self) -> Verdict {
+        match self.outcome {
+            Outcome::Accepted { decision, answer, .. } => Verdict::Accepted { decision, letters: answer.letters.len() },
+            Outcome::Refused { refusal, answer, .. } => {
+                Verdict::Refused { refusal, answer: Answer { letters: Vec::new(), ..answer } }
+            }
+            Outcome::Duplicate(first) => Verdict::Duplicate { first: first.message },
+            Outcome::Repeated(first) => Verdict::Repeated { answer: first.answer },
         }
-        Ok(Verdict::Accepted { decision: Box::new(decision), letters: answer.letters.len() })
-    }
-
-    /// It could be decided but not answered: nothing of it may stay, and the sender may try again.
-    fn take_back(&mut self, command: &Command, answer: Answer) -> Result<Verdict, Fault> {
-        savepoint::undo(self.conn)?;
-        self.refuse(Some(command), None, answer)
-    }
-
-    fn refuse(
-        &mut self,
-        command: Option<&Command>,
-        refusal: Option<Refusal>,
-        mut answer: Answer,
-    ) -> Result<Verdict, Fault> {
-        // A failure of ours is not the answer to the message: its repeat is tried afresh.
-        if answer.status >= 500 {
-            self.message.key = None;
-        }
-        answer.letters.clear();
-        let entry = Entry {
-            status: answer.status,
-            answer: answer.body.as_deref(),
-            command: command.map(Command::name),
-            alarm: refusal.as_ref().is_some_and(|refusal| refusal.alarm),
-            issues: refusal.iter().map(|refusal| &*refusal.issue).collect(),
-            ..Entry::default()
-        };
-        self.file("refused", &entry)?;
-        Ok(Verdict::Refused { refusal, answer })
-    }
-
-    fn file(&mut self, outcome: &'static str, entry: &Entry<'_>) -> Result<(), Fault> {
-        self.tally.message(outcome);
-        journal::insert(self.conn, &self.message, self.body_bytes, &self.sha256, outcome, entry)
     }
 }
 

@@ -74,4 +74,3 @@ fn add(conn: &Connection, count: &Count, n: i64) -> Result<usize, rusqlite::Erro
             .execute((destination, state.as_str(), n)),
     }
 }
-

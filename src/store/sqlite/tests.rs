@@ -21,6 +21,19 @@ impl Fresh {
     fn probe(&self, probe: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
         wait(self.store.enqueue(|channel| Job::Probe(Box::new(probe), channel))).unwrap();
     }
+
+    /// Holds the writer until it is told to go on: what is submitted meanwhile shares the next transaction.
+    fn block(&self) -> (Pending<()>, std::sync::mpsc::Sender<()>) {
+        let (started, waiting) = std::sync::mpsc::channel();
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let probe = move |_: &rusqlite::Connection| {
+            started.send(()).unwrap();
+            gate.recv().unwrap();
+        };
+        let blocker = self.store.enqueue(|channel| Job::Probe(Box::new(probe), channel));
+        waiting.recv().unwrap();
+        (blocker, go)
+    }
 }
 
 fn fresh() -> Fresh {
@@ -127,20 +140,9 @@ fn a_full_disk_is_said_and_passes() {
 #[test]
 fn a_transaction_that_is_lost_fails_all_of_its_batch() {
     let fresh = fresh();
-    let (started, waiting) = std::sync::mpsc::channel();
-    let (go, gate) = std::sync::mpsc::channel::<()>();
-    let blocker = fresh.store.enqueue(|channel| {
-        let probe = move |_: &rusqlite::Connection| {
-            started.send(()).unwrap();
-            gate.recv().unwrap();
-        };
-        Job::Probe(Box::new(probe), channel)
-    });
-    waiting.recv().unwrap();
-    // All of these wait behind the blocker and so share the next transaction.
-    let submit = |key: &str| {
-        fresh.store.submit(message(key), work(Command::PlaceReferral(place_referral(None)), Vec::new()))
-    };
+    let (blocker, go) = fresh.block();
+    let submit =
+        |key: &str| fresh.store.submit(message(key), work(Command::PlaceReferral(place_referral(None)), Vec::new()));
     let first = submit("first");
     let breaks = fresh.store.enqueue(|channel| {
         Job::Probe(Box::new(|conn: &rusqlite::Connection| conn.execute_batch("ROLLBACK").unwrap()), channel)
@@ -158,20 +160,39 @@ fn a_transaction_that_is_lost_fails_all_of_its_batch() {
 }
 
 #[test]
+fn failures_in_the_middle_of_a_batch_undo_only_themselves() {
+    let fresh = fresh();
+    let (blocker, go) = fresh.block();
+    let ids: Vec<Uuid> = (0..6).map(|_| Uuid::now_v7()).collect();
+    let pending: Vec<_> = (0..12)
+        .map(|n| {
+            // Every message from the seventh on has the id of an earlier one: a constraint of the journal.
+            let message = Message { id: ids[n % 6], ..message(&n.to_string()) };
+            let message = if n % 2 == 0 { Message { id: Uuid::now_v7(), ..message } } else { message };
+            let letters = vec![letter("pas", Uuid::nil(), &n.to_string())];
+            fresh.store.submit(message, work(Command::PlaceReferral(place_referral(None)), letters))
+        })
+        .collect();
+    go.send(()).unwrap();
+    wait(blocker).unwrap();
+    let outcomes: Vec<bool> = pending.into_iter().map(|it| wait(it).is_ok()).collect();
+    let expected: Vec<bool> = (0..12).map(|n| n < 6 || n % 2 == 0).collect();
+    assert_eq!(outcomes, expected);
+    assert!((0..12).all(|n| fresh.store.first_answer(&n.to_string()).unwrap().is_some() == expected[n]));
+    assert_eq!(fresh.store.message_counts().unwrap(), [("accepted".to_owned(), 9)]);
+    assert_eq!(fresh.store.outbox_list(&Page { limit: 99, ..Page::default() }).unwrap().len(), 9);
+    assert_eq!(fresh.store.outbox_depth().unwrap()[0].queued, 9);
+    assert!(fresh.store.health().failure.is_none());
+}
+
+#[test]
 fn a_full_queue_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { queue_len: 2, ..Options::default() };
     let store = SqliteStore::open(&folder.path().join("onward.db"), options, contract::decide).unwrap();
-    let (started, waiting) = std::sync::mpsc::channel();
-    let (go, gate) = std::sync::mpsc::channel::<()>();
-    let blocker = store.enqueue(|channel| {
-        let probe = move |_: &rusqlite::Connection| {
-            started.send(()).unwrap();
-            gate.recv().unwrap();
-        };
-        Job::Probe(Box::new(probe), channel)
-    });
-    waiting.recv().unwrap();
+    let fresh = Fresh { store, folder };
+    let (blocker, go) = fresh.block();
+    let store = &fresh.store;
     let queued = [store.outbox_settle(1, Settlement::Requeue), store.outbox_settle(2, Settlement::Requeue)];
     assert!(matches!(wait(store.outbox_settle(3, Settlement::Requeue)), Err(StoreError::Full)));
     go.send(()).unwrap();

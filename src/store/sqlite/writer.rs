@@ -8,12 +8,12 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::batch::Batch;
 use super::fault::Fault;
 use super::pulse::Pulse;
 use super::queue::Load;
 use super::submission::{Desk, Submission};
-use super::tally::Tally;
-use super::{checkpoint, connection, outbox, savepoint, submission};
+use super::{checkpoint, connection, transaction};
 use crate::store::{Settlement, StoreError, Verdict};
 
 /// A piece of work and who waits for it.
@@ -30,12 +30,6 @@ pub(super) enum Job {
 /// Where a result goes.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// A result that must not be told before it is durable.
-enum Reply {
-    Verdict(Answer<Verdict>, Result<Verdict, StoreError>),
-    Done(Answer<()>, Result<(), StoreError>),
-}
-
 impl Job {
     /// What it takes up in memory, about.
     pub(super) fn bytes(&self) -> usize {
@@ -45,29 +39,13 @@ impl Job {
         }
     }
 
-    fn reject(self, error: StoreError) {
+    /// Tells whoever waits that it was not done. Whoever has stopped waiting does not hear it.
+    pub(super) fn reject(self, error: StoreError) {
         match self {
-            Self::Submit(_, answer) => Reply::Verdict(answer, Err(error)).send(),
-            Self::Settle(_, _, answer) => Reply::Done(answer, Err(error)).send(),
+            Self::Submit(_, answer) => drop(answer.send(Err(error))),
+            Self::Settle(_, _, answer) => drop(answer.send(Err(error))),
             #[cfg(test)]
-            Self::Probe(_, answer) => Reply::Done(answer, Err(error)).send(),
-        }
-    }
-}
-
-impl Reply {
-    /// Whoever has stopped waiting does not get it; what it says stays true.
-    fn send(self) {
-        match self {
-            Self::Verdict(answer, result) => drop(answer.send(result)),
-            Self::Done(answer, result) => drop(answer.send(result)),
-        }
-    }
-
-    fn fail(self, error: StoreError) {
-        match self {
-            Self::Verdict(answer, _) => Self::Verdict(answer, Err(error)).send(),
-            Self::Done(answer, _) => Self::Done(answer, Err(error)).send(),
+            Self::Probe(_, answer) => drop(answer.send(Err(error))),
         }
     }
 }
@@ -119,10 +97,9 @@ impl Writer {
         for job in jobs {
             batch.run(&self.desk, &conn, job);
         }
-        let replies = std::mem::take(&mut batch.replies);
         match batch.commit(&conn) {
-            Ok(illness) => self.committed(conn, replies, illness),
-            Err(fault) => self.failed(conn, replies, fault),
+            Ok(()) => self.committed(conn, batch),
+            Err(fault) => self.failed(conn, batch, fault),
         }
     }
 
@@ -132,9 +109,8 @@ impl Writer {
             Some(conn) => conn,
             None => connection::open_writer(&self.path)?,
         };
-        let begun = conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute(()));
-        match begun.map_err(Fault::from) {
-            Ok(_) => Ok(conn),
+        match transaction::begin(&conn) {
+            Ok(()) => Ok(conn),
             Err(fault) => {
                 self.keep(conn, &fault);
                 Err(fault)
@@ -142,26 +118,25 @@ impl Writer {
         }
     }
 
-    fn committed(&mut self, conn: Connection, replies: Vec<Reply>, illness: Option<String>) {
-        match illness {
+    fn committed(&mut self, conn: Connection, mut batch: Batch) {
+        match batch.illness.take() {
             Some(why) => self.pulse.failed(why),
             None => self.pulse.committed(),
         }
-        replies.into_iter().for_each(Reply::send);
+        batch.tell();
         if checkpoint::is_due(&conn) {
             let _ = self.nudge.try_send(());
         }
         self.conn = Some(conn);
     }
 
-    fn failed(&mut self, conn: Connection, replies: Vec<Reply>, fault: Fault) {
+    fn failed(&mut self, conn: Connection, batch: Batch, fault: Fault) {
         if !conn.is_autocommit() {
             let _ = conn.execute_batch("ROLLBACK");
         }
         self.pulse.failed(fault.to_string());
         self.keep(conn, &fault);
-        let error = StoreError::from(fault);
-        replies.into_iter().for_each(|reply| reply.fail(error.clone()));
+        batch.tell_failure(&StoreError::from(fault));
     }
 
     fn reject(&self, jobs: Vec<Job>, fault: Fault) {
@@ -173,83 +148,5 @@ impl Writer {
     /// Keeps the connection if it can be used again; else a new one is opened for the next batch.
     fn keep(&mut self, conn: Connection, fault: &Fault) {
         self.conn = (conn.is_autocommit() && !fault.spoils_connection()).then_some(conn);
-    }
-}
-
-/// One transaction's worth of work.
-#[derive(Default)]
-struct Batch {
-    replies: Vec<Reply>,
-    tally: Tally,
-    /// A failure that the transaction survived, but that was not the fault of the work.
-    illness: Option<String>,
-    /// The database gave the whole transaction up.
-    lost: Option<Fault>,
-}
-
-impl Batch {
-    fn run(&mut self, desk: &Desk, conn: &Connection, job: Job) {
-        let reply = match job {
-            Job::Submit(it, answer) => {
-                Reply::Verdict(answer, self.guard(conn, |tally| submission::run(desk, conn, tally, *it)))
-            }
-            Job::Settle(id, settlement, answer) => {
-                Reply::Done(answer, self.guard(conn, |tally| outbox::settle(conn, tally, id, &settlement)))
-            }
-            #[cfg(test)]
-            Job::Probe(probe, answer) => {
-                probe(conn);
-                Reply::Done(answer, Ok(()))
-            }
-        };
-        self.replies.push(reply);
-    }
-
-    /// Does one piece of work so that its failure undoes nothing but itself.
-    fn guard<T>(
-        &mut self,
-        conn: &Connection,
-        work: impl FnOnce(&mut Tally) -> Result<T, Fault>,
-    ) -> Result<T, StoreError> {
-        // Outside the transaction a savepoint would be one of its own, durable at once.
-        if self.lost.is_none() && conn.is_autocommit() {
-            self.lost = Some(Fault::Broken("the transaction was lost"));
-        }
-        if self.lost.is_some() {
-            return Err(StoreError::Closed); // The batch's own failure takes its place.
-        }
-        let mark = self.tally.mark();
-        let done = savepoint::open(conn).and_then(|()| work(&mut self.tally));
-        done.and_then(|value| savepoint::close(conn).map(|()| value)).map_err(|fault| {
-            self.tally.back_to(mark);
-            self.undo(conn, fault)
-        })
-    }
-
-    fn undo(&mut self, conn: &Connection, fault: Fault) -> StoreError {
-        if conn.is_autocommit() {
-            self.lost = Some(fault);
-            return StoreError::Closed;
-        }
-        if let Err(worse) = savepoint::undo(conn).and_then(|()| savepoint::close(conn)) {
-            self.lost = Some(worse);
-        }
-        if fault.is_illness() {
-            self.illness = Some(fault.to_string());
-        }
-        if !matches!(fault, Fault::Refused(_)) {
-            tracing::warn!(failure = %fault, "a piece of work was rolled back");
-        }
-        fault.into()
-    }
-
-    /// Makes it durable. `Some`: it is, but a part of it failed because the store is ill.
-    fn commit(self, conn: &Connection) -> Result<Option<String>, Fault> {
-        if let Some(fault) = self.lost {
-            return Err(fault);
-        }
-        self.tally.write(conn)?;
-        conn.prepare_cached("COMMIT")?.execute(())?;
-        Ok(self.illness)
     }
 }

@@ -1,4 +1,5 @@
 //! Integration tests.
 
 mod mllp;
+mod mllps;
 mod outbox;

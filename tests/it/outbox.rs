@@ -23,26 +23,26 @@ use uuid::Uuid;
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A store, and an outbox that can be started and stopped over it.
-struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
-    store: Arc<SqliteStore>,
+    pub(crate) store: Arc<SqliteStore>,
     running: Option<(OutboxHandle, CancellationToken, TaskTracker)>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         Self { folder, store, running: None }
     }
 
-    fn start(&mut self, destination: Destination) {
+    pub(crate) fn start(&mut self, destination: Destination) {
         let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
         let handle = Outbox::start(self.store.clone(), vec![destination], &stop, &tracker);
         self.running = Some((handle, stop, tracker));
     }
 
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         let (_, stop, tracker) = self.running.take().unwrap();
         stop.cancel();
         tracker.close();
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Writes one letter per `(key, number)`, in one commit.
-    async fn write(&self, letters: &[(u32, u32)]) {
+    pub(crate) async fn write(&self, letters: &[(u32, u32)]) {
         let letters: Vec<_> = letters.iter().map(|(key, number)| letter(*key, *number)).collect();
         let answer = move |_: &Result<Decision, Refusal>| store::Answer { status: 200, body: None, letters };
         let command = Box::new(Command::PublishSlots(PublishSlots::default()));
@@ -81,11 +81,11 @@ impl World {
         self.rows().iter().filter(|row| row.state == state).count()
     }
 
-    fn health(&self) -> health::Health {
+    pub(crate) fn health(&self) -> health::Health {
         self.running.as_ref().unwrap().0.health().remove(0)
     }
 
-    async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
         for _ in 0..2_000 {
             if done(self) {
                 return;
@@ -95,7 +95,7 @@ impl World {
         panic!("waited too long until {what}: {:#?}", self.rows());
     }
 
-    async fn until_delivered(&self, count: usize) {
+    pub(crate) async fn until_delivered(&self, count: usize) {
         self.until("all are delivered", |world| world.count(OutboxState::Delivered) == count).await;
     }
 
@@ -146,7 +146,7 @@ fn letter(key: u32, number: u32) -> Letter {
 }
 
 /// Quick where the real one is patient.
-fn destination(addr: SocketAddr) -> Destination {
+pub(crate) fn destination(addr: SocketAddr) -> Destination {
     let peer = Peer {
         ack_timeout: Duration::from_millis(300),
         connect_timeout: Duration::from_secs(2),
@@ -180,7 +180,7 @@ fn assert_ordered(received: &[ReceivedMessage]) {
     }
 }
 
-fn all(keys: u32, numbers: u32) -> Vec<(u32, u32)> {
+pub(crate) fn all(keys: u32, numbers: u32) -> Vec<(u32, u32)> {
     (0..numbers).flat_map(|number| (0..keys).map(move |key| (key, number))).collect()
 }
 

@@ -3,3 +3,4 @@
 mod mllp;
 mod mllps;
 mod outbox;
+mod python_hl7;

@@ -58,7 +58,10 @@ impl World {
 
     /// Writes one letter per `(key, number)`, in one commit.
     pub(crate) async fn write(&self, letters: &[(u32, u32)]) {
-        let letters: Vec<_> = letters.iter().map(|(key, number)| letter(*key, *number)).collect();
+        self.write_letters(letters.iter().map(|(key, number)| letter(*key, *number)).collect()).await;
+    }
+
+    pub(crate) async fn write_letters(&self, letters: Vec<Letter>) {
         let answer = move |_: &Result<Decision, Refusal>| store::Answer { status: 200, body: None, letters };
         let command = Box::new(Command::PublishSlots(PublishSlots::default()));
         self.store.submit(message(), Work::Decide { command, answer: Box::new(answer) }).await.unwrap();
@@ -77,7 +80,7 @@ impl World {
         self.rows().into_iter().find(|row| row.control_id == control_id(key, number)).unwrap()
     }
 
-    fn count(&self, state: OutboxState) -> usize {
+    pub(crate) fn count(&self, state: OutboxState) -> usize {
         self.rows().iter().filter(|row| row.state == state).count()
     }
 

@@ -204,6 +204,7 @@ async fn delivers_everything_once_and_in_order_per_patient() {
     let health = world.health();
     assert_eq!(health.state, health::State::Up);
     assert!(health.last_response.is_some() && health.last_error.is_none());
+    assert_eq!(health.last_answer.as_deref(), Some("AA"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

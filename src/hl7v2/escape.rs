@@ -107,7 +107,7 @@ fn decode(name: &[u8], delimiters: &Delimiters, out: &mut Vec<u8>) -> bool {
 
 fn decode_hexadecimal(digits: &[u8], out: &mut Vec<u8>) -> bool {
     let value = |digit: u8| char::from(digit).to_digit(16);
-    let valid = !digits.is_empty() && digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit);
+    let valid = !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
     if valid {
         let bytes = digits.chunks_exact(2).filter_map(|pair| Some((value(pair[0])? << 4 | value(pair[1])?) as u8));
         out.extend(bytes);
@@ -192,5 +192,19 @@ mod tests {
     fn is_linear_in_escape_characters() {
         let raw = vec![b'\\'; 1 << 20];
         assert_eq!(unescape(&raw, &Delimiters::STANDARD).len(), raw.len());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_survives_in_any_delimiters(text in ".*", five in 0..3_usize) {
+            let delimiters = Delimiters::read([&br"MSH|^~\&|"[..], br"MSH$%*!@#$", br"MSH,:;+,"][five]);
+            let delimiters = delimiters.unwrap_or(Delimiters::STANDARD);
+            let mut raw = Vec::new();
+            escape_into(&mut raw, &text, &delimiters, Style::Plain);
+            let structure = delimiters.all().into_iter().flatten().filter(|it| *it != delimiters.escape);
+            structure.for_each(|delimiter| assert!(!raw.contains(&delimiter)));
+            assert!(raw.iter().all(|byte| *byte >= b' ') && raw != b"\"\"");
+            assert_eq!(unescape(&raw, &delimiters), text.as_bytes());
+        }
     }
 }

@@ -29,13 +29,13 @@ use super::destination::{Adapter, Destination};
 use super::health::Pulse;
 use super::mllp::Line;
 use super::outcome::Outcome;
-use crate::store::{OutboxRow, Settlement, Store, StoreError};
+use crate::store::{OutboxRow, Pending, Settlement, Store, StoreError};
 use crate::telemetry::metric;
 
 /// Letters that one look at the store brings.
 const LOOK_LEN: usize = 64;
 /// Settlements that may be on their way to the disk.
-const SETTLING_MAX: usize = 512;
+const SETTLING_MAX: usize = 256;
 /// A letter that was looked up longer ago than this is looked up again: a person may have decided otherwise.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -226,7 +226,8 @@ impl Dispatcher {
                 error!(destination = self.name(), "An attempt to deliver ended in a panic");
                 self.lines.push(Line::default());
                 self.fail();
-                self.keys.remove(&crash.id()).map(|key| self.settled(Some(key)));
+                let key = self.keys.remove(&crash.id());
+                self.settled(key);
             }
         }
     }
@@ -274,7 +275,8 @@ impl Dispatcher {
             let destination = self.name();
             warn!(destination, letter = letter.id, event = letter.event, error = failure, "A letter needs a person");
         }
-        self.settling.push(Box::pin(settle(self.store.clone(), letter, settlement)));
+        let (store, id) = (self.store.clone(), letter.id);
+        self.settling.push(Box::pin(settle(letter, move || store.outbox_settle(id, settlement.clone()))));
     }
 
     /// The key's next letter may go. `None`: the store is closed; after a restart the letter is sent again.
@@ -321,14 +323,13 @@ async fn fly(destination: Arc<Destination>, mut line: Line, letter: OutboxRow, b
     Landing { line, letter, outcome, elapsed: begun.elapsed() }
 }
 
-/// Makes a settlement durable, however long the store needs. What was delivered must not be sent again because the
-/// disk was full for a moment.
+/// Makes a settlement durable, however often that must be tried: what was delivered must not be sent again because
+/// the disk was full for a moment. The first try begins now, not when the future is first looked at.
 fn settle(
-    store: Arc<dyn Store>,
     letter: OutboxRow,
-    settlement: Settlement,
+    attempt: impl Fn() -> Pending<()> + Send + 'static,
 ) -> impl Future<Output = Option<Uuid>> + Send + 'static {
-    let mut pending = store.outbox_settle(letter.id, settlement.clone());
+    let mut pending = attempt();
     async move {
         loop {
             match pending.await {
@@ -338,9 +339,36 @@ fn settle(
                 Err(error) => {
                     warn!(destination = letter.destination, letter = letter.id, %error, "A settlement must wait");
                     sleep(Duration::from_millis(200)).await;
-                    pending = store.outbox_settle(letter.id, settlement.clone());
+                    pending = attempt();
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::outbox::outcome::tests::letter;
+
+    #[tokio::test]
+    async fn a_settlement_is_tried_until_the_store_takes_it() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let counted = tries.clone();
+        let key = settle(letter(0, None), move || {
+            let tried = counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async move { if tried < 3 { Err(StoreError::Full) } else { Ok(()) } })
+        });
+        assert_eq!(tries.load(Ordering::SeqCst), 1, "it begins at once");
+        assert_eq!((key.await, tries.load(Ordering::SeqCst)), (Some(Uuid::nil()), 4));
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_keeps_the_key_and_a_refusal_gives_it_back() {
+        assert_eq!(settle(letter(0, None), || Box::pin(async { Err(StoreError::Closed) })).await, None);
+        let refused = settle(letter(0, None), || Box::pin(async { Err(StoreError::Refused("settled")) }));
+        assert_eq!(refused.await, Some(Uuid::nil()));
     }
 }

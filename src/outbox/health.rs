@@ -21,6 +21,8 @@ pub struct Health {
     pub since: Timestamp,
     /// When it last answered.
     pub last_response: Option<Timestamp>,
+    /// What that answer said: `AA`, `AE 101` …
+    pub last_answer: Option<String>,
     /// Why the last failed attempt failed; no patient data.
     pub last_error: Option<String>,
     /// When that was.
@@ -49,6 +51,7 @@ impl Pulse {
             state: State::Unknown,
             since: Timestamp::now(),
             last_response: None,
+            last_answer: None,
             last_error: None,
             last_error_at: None,
         }))
@@ -61,8 +64,9 @@ impl Pulse {
     /// Takes note of an attempt. A change of state is logged once, not every attempt.
     pub(super) fn note(&self, outcome: &Outcome, now: Timestamp) {
         let mut health = self.lock();
-        if outcome.is_answered() {
+        if let Some(answer) = outcome.answer() {
             health.last_response = Some(now);
+            health.last_answer = Some(answer.to_owned());
         }
         if let Some(failure) = outcome.failure() {
             health.last_error = Some(failure.to_owned());

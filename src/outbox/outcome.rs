@@ -9,8 +9,11 @@ use crate::store::{OutboxRow, Settlement};
 /// What became of an attempt to deliver a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The other side has it: AA or CA.
-    Delivered,
+    /// The other side has it.
+    Delivered {
+        /// AA or CA.
+        code: &'static str,
+    },
     /// The other side will never take it as it is: AE or CE.
     Refused { failure: String },
     /// The other side does not take it now: AR or CR, or an answer that nobody understands.
@@ -29,7 +32,7 @@ impl Outcome {
         let code = received.code.map_or("an unknown code", Code::as_str);
         let failure = received.error.map_or_else(|| code.to_owned(), |error| format!("{code} {error}"));
         match received.code {
-            Some(Code::AA | Code::CA) => Self::Delivered,
+            Some(code @ (Code::AA | Code::CA)) => Self::Delivered { code: code.as_str() },
             Some(Code::AE | Code::CE) => Self::Refused { failure },
             Some(Code::AR | Code::CR) | None => Self::Deferred { failure },
         }
@@ -37,13 +40,13 @@ impl Outcome {
 
     /// The other side is there and answers.
     pub(super) fn is_answered(&self) -> bool {
-        matches!(self, Self::Delivered | Self::Refused { .. } | Self::Deferred { .. })
+        self.answer().is_some()
     }
 
     /// What went wrong.
     pub(super) fn failure(&self) -> Option<&str> {
         match self {
-            Self::Delivered => None,
+            Self::Delivered { .. } => None,
             Self::Refused { failure }
             | Self::Deferred { failure }
             | Self::Lost { failure }
@@ -52,10 +55,19 @@ impl Outcome {
         }
     }
 
+    /// What the other side answered, where it did: codes only.
+    pub(super) fn answer(&self) -> Option<&str> {
+        match self {
+            Self::Delivered { code } => Some(code),
+            Self::Refused { failure } | Self::Deferred { failure } => Some(failure),
+            _ => None,
+        }
+    }
+
     /// For numbers and logs.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Delivered => "delivered",
+            Self::Delivered { .. } => "delivered",
             Self::Refused { .. } => "refused",
             Self::Deferred { .. } => "deferred",
             Self::Lost { .. } => "lost",
@@ -77,7 +89,7 @@ impl Outcome {
             now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_hours(1))
         };
         Some(match self.clone() {
-            Self::Delivered => Settlement::Delivered,
+            Self::Delivered { .. } => Settlement::Delivered,
             Self::Refused { failure } | Self::Unsendable { failure } => Settlement::Parked { failure },
             Self::Lost { failure } => Settlement::Retry { failure, due_at: due_at() },
             Self::Deferred { failure } => {
@@ -104,12 +116,12 @@ fn deferrals(letter: &OutboxRow, failure: &str, max: u32) -> (u32, String) {
 const DEFERRED: &str = ", attempt ";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::outbox::destination::Peer;
     use crate::store::OutboxState;
 
-    fn letter(attempts: u32, failure: Option<&str>) -> OutboxRow {
+    pub(in crate::outbox) fn letter(attempts: u32, failure: Option<&str>) -> OutboxRow {
         OutboxRow {
             id: 1,
             message: uuid::Uuid::nil(),

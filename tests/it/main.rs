@@ -3,6 +3,10 @@
 mod bars_examples;
 mod cli;
 mod load;
+mod mllp;
+mod mllps;
+mod outbox;
+mod python_hl7;
 mod status;
 mod structure;
 mod tls;

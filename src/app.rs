@@ -91,6 +91,7 @@ impl App {
         let config = Arc::new(config);
         let tls = load_tls(&config)?;
         let clients = load_clients(&config)?;
+        let channels = load_channels(&config)?;
         let store = open_store(&config)?;
         publish_services(&config, store.as_ref()).await?;
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
@@ -101,12 +102,15 @@ impl App {
         let intake = Arc::new(Intake::new(Arc::clone(&store), settings(&config, &outbox)?));
         let heartbeats = Heartbeats::default();
         let front = front(&config, Arc::clone(&intake), base.clone());
-        let server = Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
-        let mllp = listen_mllp(&config, &intake, &shutdown, &tracker).await?;
-        let status = StatusServer::start(&config.status, sources(&config, &store, &outbox, &tls, &clients, https, heartbeats))
-            .map_err(io("status"))?;
+        let server =
+            Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
+        let mllp = listen_mllp(&channels, &intake, &shutdown, &tracker).await?;
+        let status =
+            StatusServer::start(&config.status, sources(&config, &store, &outbox, &tls, &clients, https, heartbeats))
+                .map_err(io("status"))?;
         let watched = std::iter::once(Arc::clone(&tls) as Arc<dyn Reload>)
-            .chain(clients.iter().map(|(_, client)| Arc::clone(client) as Arc<dyn Reload>));
+            .chain(clients.iter().map(|(_, client)| Arc::clone(client) as Arc<dyn Reload>))
+            .chain(channels.iter().filter_map(|(_, tls)| tls.clone().map(|tls| tls as Arc<dyn Reload>)));
         let watcher = Watcher::start(Duration::from_secs(1), watched.collect()).map_err(io("certificate watcher"))?;
         Ok(Self {
             base,
@@ -170,19 +174,23 @@ type Clients = Vec<(String, Arc<ReloadingClient>)>;
 
 fn load_clients(config: &Config) -> Result<Clients, AppError> {
     let with_tls = config.destination.iter().filter_map(|it| Some((it, it.tls.as_ref()?)));
-    with_tls.map(|(destination, files)| {
-        let settings = tls::ClientTls { ca: files.ca.clone(), cert: files.cert.clone(), key: files.key.clone() };
-        let what = format!("destination {}", destination.name);
-        let client = ReloadingClient::load(settings, Timestamp::now()).map_err(|source| AppError::Tls { what, source })?;
-        Ok((destination.name.clone(), client))
-    }).collect()
+    with_tls
+        .map(|(destination, files)| {
+            let settings = tls::ClientTls { ca: files.ca.clone(), cert: files.cert.clone(), key: files.key.clone() };
+            let what = format!("destination {}", destination.name);
+            let client =
+                ReloadingClient::load(settings, Timestamp::now()).map_err(|source| AppError::Tls { what, source })?;
+            Ok((destination.name.clone(), client))
+        })
+        .collect()
 }
 
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
     let rules = Rules { sandbox: config.environment.is_sandbox() };
     let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
     let path = &config.store.path;
-    let store = SqliteStore::open(path, options, decide).map_err(|source| AppError::Store { path: path.clone(), source })?;
+    let store =
+        SqliteStore::open(path, options, decide).map_err(|source| AppError::Store { path: path.clone(), source })?;
     Ok(store)
 }
 
@@ -258,12 +266,18 @@ fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, App
 
 /// How each destination's messages look is settled at start, so that nothing can fail inside a transaction.
 fn render(config: &Config) -> Result<Render, AppError> {
-    let channels: Vec<(String, Channel)> = config.destination.iter().map(|it| {
-        let channel = it.channel.clone().try_into().map_err(|error| {
-            AppError::Config(format!("destination {}: channel: {error}", it.name))
-        })?;
-        Ok((it.name.clone(), channel))
-    }).collect::<Result<_, AppError>>()?;
+    let channels: Vec<(String, Channel)> = config
+        .destination
+        .iter()
+        .map(|it| {
+            let channel = it
+                .channel
+                .clone()
+                .try_into()
+                .map_err(|error| AppError::Config(format!("destination {}: channel: {error}", it.name)))?;
+            Ok((it.name.clone(), channel))
+        })
+        .collect::<Result<_, AppError>>()?;
     Ok(Arc::new(move |notice, message| {
         let wanted = notice.service.destination.as_ref()?;
         let (name, channel) = channels.iter().find(|(name, _)| name == wanted)?;
@@ -292,7 +306,12 @@ fn front(config: &Config, intake: Arc<Intake>, base: String) -> Arc<Front> {
     Arc::new(Front::new(intake, systems, base, limits))
 }
 
-fn server_settings(config: &Config, listener: TcpListener, tls: &Arc<ReloadingServer>, beats: &Heartbeats) -> ServerSettings {
+fn server_settings(
+    config: &Config,
+    listener: TcpListener,
+    tls: &Arc<ReloadingServer>,
+    beats: &Heartbeats,
+) -> ServerSettings {
     let beats = beats.clone();
     ServerSettings {
         listener,
@@ -305,13 +324,53 @@ fn server_settings(config: &Config, listener: TcpListener, tls: &Arc<ReloadingSe
     }
 }
 
+/// The channels that HL7 v2 comes in by, with the certificates of those that speak TLS.
 async fn listen_mllp(
-    _config: &Arc<Config>,
-    _intake: &Arc<Intake>,
-    _shutdown: &CancellationToken,
-    _tracker: &TaskTracker,
+    channels: &[(config::Mllp, Option<Arc<ReloadingServer>>)],
+    intake: &Arc<Intake>,
+    shutdown: &CancellationToken,
+    tracker: &TaskTracker,
 ) -> Result<Vec<(String, SocketAddr)>, AppError> {
-    Ok(Vec::new())
+    let mut listening = Vec::new();
+    for (channel, tls) in channels {
+        let what = format!("mllp {}: {}", channel.name, channel.listen);
+        let listener = tokio::net::TcpListener::bind(channel.listen).await.map_err(io(&what))?;
+        let address = listener.local_addr().map_err(io(&what))?;
+        let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
+        let options = mllp::Options::from_config(channel, source);
+        mllp::listen(listener, options, hl7_handler(channel, intake), shutdown, tracker);
+        listening.push((channel.name.clone(), address));
+    }
+    Ok(listening)
+}
+
+fn hl7_handler(channel: &config::Mllp, intake: &Arc<Intake>) -> mllp::Handler {
+    let (intake, name, organisation) = (Arc::clone(intake), channel.name.clone(), channel.organisation.clone());
+    Arc::new(move |message, _peer| {
+        let (intake, name, organisation) = (Arc::clone(&intake), name.clone(), organisation.clone());
+        Box::pin(async move { intake.receive_hl7(&name, &organisation, message).await })
+    })
+}
+
+fn load_channels(config: &Config) -> Result<Vec<(config::Mllp, Option<Arc<ReloadingServer>>)>, AppError> {
+    let load = |channel: &config::Mllp| {
+        let Some(files) = &channel.tls else { return Ok((channel.clone(), None)) };
+        let client_auth =
+            if files.client_ca.is_some() { tls::server::ClientAuth::Required } else { tls::server::ClientAuth::Off };
+        let settings = tls::ServerTls {
+            cert: files.cert.clone(),
+            key: files.key.clone(),
+            client_ca: files.client_ca.clone(),
+            client_auth,
+            crl: None,
+            host: None,
+        };
+        let what = format!("mllp {}", channel.name);
+        let server =
+            ReloadingServer::load(settings, Timestamp::now()).map_err(|source| AppError::Tls { what, source })?;
+        Ok((channel.clone(), Some(server)))
+    };
+    config.mllp.iter().map(load).collect()
 }
 
 fn sources(

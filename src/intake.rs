@@ -23,8 +23,8 @@ use crate::config::Organisations;
 use crate::fhir::json::{self, Limits};
 use crate::fhir::view::{items, resource_type, str_at};
 use crate::issue::{
-    CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN, OVERLOADED,
-    STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
+    CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
+    OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
 use crate::profile::structure;
 use crate::store::{Answer, AnswerFn, Letter, Message, Store, StoreError, Verdict, Work};
@@ -161,7 +161,12 @@ impl Intake {
     }
 
     /// Check and translate. What was found goes into the message's journal entry either way.
-    fn decide(&self, message: &mut Message, headers: &Headers, service: Option<&Service>) -> Result<(Command, Ids, Value), Issues> {
+    fn decide(
+        &self,
+        message: &mut Message,
+        headers: &Headers,
+        service: Option<&Service>,
+    ) -> Result<(Command, Ids, Value), Issues> {
         let value = json::parse(&message.body, &self.settings.json).map_err(|error| error.issue())?;
         let mut issues = self.structure(&value);
         message.bundle = str_at(&value, "id").unwrap_or_default().to_owned();
@@ -245,7 +250,11 @@ impl Intake {
             },
             Err(refusal) => {
                 let issues = Issues::from((*refusal.issue).clone());
-                Answer { status: outcome::status_of(&issues), body: Some(outcome::outcome(&issues, &who)), letters: Vec::new() }
+                Answer {
+                    status: outcome::status_of(&issues),
+                    body: Some(outcome::outcome(&issues, &who)),
+                    letters: Vec::new(),
+                }
             }
         })
     }
@@ -253,7 +262,9 @@ impl Intake {
     fn success(&self, value: &Value, headers: &Headers, ids: &Ids, decision: &Decision) -> Reply {
         let (checked, _) = check::check(value, headers);
         match checked {
-            Some(checked) => Reply { status: 200, body: ids.reply(value, &checked, decision, &self.settings.case_system) },
+            Some(checked) => {
+                Reply { status: 200, body: ids.reply(value, &checked, decision, &self.settings.case_system) }
+            }
             None => self.internal(None),
         }
     }
@@ -265,7 +276,9 @@ impl Intake {
             Verdict::Refused { answer, .. } | Verdict::Repeated { answer } => {
                 Some(Reply { status: answer.status, body: answer.body.unwrap_or_default() })
             }
-            Verdict::Duplicate { .. } => Some(self.refusal(&Issue::new(&DUPLICATE, "http.X-Request-Id").into(), service)),
+            Verdict::Duplicate { .. } => {
+                Some(self.refusal(&Issue::new(&DUPLICATE, "http.X-Request-Id").into(), service))
+            }
         }
     }
 

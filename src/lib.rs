@@ -11,14 +11,14 @@ pub mod bars;
 pub mod pas;
 
 pub mod config;
+pub mod store;
 pub mod telemetry;
 pub mod tls;
-pub mod store;
 
 pub mod outbox;
 
-pub mod intake;
 pub mod http;
+pub mod intake;
 pub mod mllp;
 pub mod status;
 

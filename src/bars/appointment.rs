@@ -32,7 +32,8 @@ pub struct Booking {
 impl Booking {
     /// Reads it.
     pub fn read(resource: &Value) -> Self {
-        let reason = str_at(resource, "cancelationReason.text").or(str_at(resource, "cancelationReason.coding.display"));
+        let reason =
+            str_at(resource, "cancelationReason.text").or(str_at(resource, "cancelationReason.coding.display"));
         Self {
             status: str_at(resource, "status").unwrap_or_default().to_owned(),
             start: instant_at(resource, "start"),
@@ -57,7 +58,8 @@ impl Booking {
                 put(concept, "text", self.cancel_reason.as_deref());
             }
         }
-        if let Some(id) = self.based_on.filter(|id| Self::read(&Value::Object(resource.clone())).based_on != Some(*id)) {
+        if let Some(id) = self.based_on.filter(|id| Self::read(&Value::Object(resource.clone())).based_on != Some(*id))
+        {
             resource.insert("basedOn".into(), json!([{ "reference": format!("ServiceRequest/{id}") }]));
         }
     }
@@ -82,5 +84,6 @@ pub fn based_on(appointment: &Value) -> Option<&str> {
 
 /// Does `basedOn` name a referral in a form that cannot be one of ours?
 pub fn based_on_unreadable(bundle: &Bundle<'_>, appointment: &Value) -> bool {
-    based_on(appointment).is_some_and(|text| held_id(text, "ServiceRequest").is_none() && bundle.resolve(text).is_none())
+    based_on(appointment)
+        .is_some_and(|text| held_id(text, "ServiceRequest").is_none() && bundle.resolve(text).is_none())
 }

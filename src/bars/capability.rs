@@ -53,10 +53,25 @@ pub static INTERACTIONS: &[Interaction] = &[
         summary: "a referral, a booking, a validation request, an update, a cancellation or a response",
     },
     Interaction { method: "GET", path: "/Slot", kind: Kind::SlotSearch, summary: "free time of a service" },
-    Interaction { method: "GET", path: "/Appointment", kind: Kind::AppointmentSearch, summary: "a patient's appointments" },
+    Interaction {
+        method: "GET",
+        path: "/Appointment",
+        kind: Kind::AppointmentSearch,
+        summary: "a patient's appointments",
+    },
     Interaction { method: "GET", path: "/Appointment/{id}", kind: Kind::AppointmentRead, summary: "one appointment" },
-    Interaction { method: "GET", path: "/ServiceRequest", kind: Kind::ServiceRequestSearch, summary: "a patient's referrals" },
-    Interaction { method: "GET", path: "/ServiceRequest/{id}", kind: Kind::ServiceRequestRead, summary: "one referral" },
+    Interaction {
+        method: "GET",
+        path: "/ServiceRequest",
+        kind: Kind::ServiceRequestSearch,
+        summary: "a patient's referrals",
+    },
+    Interaction {
+        method: "GET",
+        path: "/ServiceRequest/{id}",
+        kind: Kind::ServiceRequestRead,
+        summary: "one referral",
+    },
 ];
 
 /// Paths that the standard has and that are not offered.
@@ -67,9 +82,11 @@ pub fn capability_statement(base: &str, started: Timestamp) -> Value {
     let mut names: Vec<&str> = workflow::ROWS.iter().flat_map(|row| row.definitions).copied().collect();
     names.sort_unstable();
     names.dedup();
-    let supported: Vec<Value> = definitions::ALL.iter().filter(|it| names.contains(&it.name)).map(|it| {
-        json!({ "mode": "receiver", "definition": it.url() })
-    }).collect();
+    let supported: Vec<Value> = definitions::ALL
+        .iter()
+        .filter(|it| names.contains(&it.name))
+        .map(|it| json!({ "mode": "receiver", "definition": it.url() }))
+        .collect();
     json!({
         "resourceType": "CapabilityStatement",
         "id": Uuid::new_v5(&Uuid::NAMESPACE_URL, base.as_bytes()).to_string(),
@@ -109,26 +126,29 @@ pub fn capability_statement(base: &str, started: Timestamp) -> Value {
 
 fn resources() -> Vec<Value> {
     let kinds = ["MessageDefinition", "Slot", "Appointment", "ServiceRequest"];
-    kinds.iter().map(|kind| {
-        let offered = |path: String| INTERACTIONS.iter().any(|it| it.path == path);
-        let mut interactions = Vec::new();
-        if offered(format!("/{kind}/{{id}}")) {
-            interactions.push(json!({ "code": "read" }));
-        }
-        if offered(format!("/{kind}")) {
-            interactions.push(json!({ "code": "search-type" }));
-        }
-        let mut resource = json!({
-            "type": kind,
-            "interaction": interactions,
-            "versioning": "no-version",
-            "searchParam": search_params(kind),
-        });
-        if *kind == "Slot" {
-            resource["searchInclude"] = json!(search::INCLUDES);
-        }
-        resource
-    }).collect()
+    kinds
+        .iter()
+        .map(|kind| {
+            let offered = |path: String| INTERACTIONS.iter().any(|it| it.path == path);
+            let mut interactions = Vec::new();
+            if offered(format!("/{kind}/{{id}}")) {
+                interactions.push(json!({ "code": "read" }));
+            }
+            if offered(format!("/{kind}")) {
+                interactions.push(json!({ "code": "search-type" }));
+            }
+            let mut resource = json!({
+                "type": kind,
+                "interaction": interactions,
+                "versioning": "no-version",
+                "searchParam": search_params(kind),
+            });
+            if *kind == "Slot" {
+                resource["searchInclude"] = json!(search::INCLUDES);
+            }
+            resource
+        })
+        .collect()
 }
 
 fn search_params(kind: &str) -> Value {
@@ -150,10 +170,13 @@ fn search_params(kind: &str) -> Value {
 pub fn message_definitions(service: &Service, use_case: Option<&'static UseCase>) -> Vec<Value> {
     let offered: Vec<&UseCase> = use_cases::ALL.iter().filter(|it| !it.withdrawn && takes(service, it)).collect();
     let wanted: Vec<&UseCase> = offered.into_iter().filter(|it| use_case.is_none_or(|one| one == *it)).collect();
-    definitions::ALL.iter().filter_map(|definition| {
-        let fitting: Vec<&UseCase> = wanted.iter().copied().filter(|it| applies(definition, it)).collect();
-        (!fitting.is_empty()).then(|| resource(definition, service, &fitting))
-    }).collect()
+    definitions::ALL
+        .iter()
+        .filter_map(|definition| {
+            let fitting: Vec<&UseCase> = wanted.iter().copied().filter(|it| applies(definition, it)).collect();
+            (!fitting.is_empty()).then(|| resource(definition, service, &fitting))
+        })
+        .collect()
 }
 
 /// Does the service offer the use case?
@@ -180,9 +203,11 @@ fn resource(definition: &Definition, service: &Service, use_cases: &[&UseCase]) 
         })
     };
     let mut contexts = vec![context(json!({ "system": systems::DOS_SERVICE, "code": service.id.0 }))];
-    contexts.extend(use_cases.iter().map(|it| {
-        context(json!({ "system": systems::USE_CASES, "code": it.code, "display": it.display }))
-    }));
+    contexts.extend(
+        use_cases
+            .iter()
+            .map(|it| context(json!({ "system": systems::USE_CASES, "code": it.code, "display": it.display }))),
+    );
     let url = definition.url();
     let focus = [("Bundle", 1, 1), ("MessageHeader", 1, 1)].into_iter().chain(definition.resources.iter().copied());
     json!({

@@ -248,14 +248,20 @@ fn check_target(message: &Message<'_>, issues: &mut Issues) {
 /// The patient of the request or booking is the Patient of the Bundle, and nobody else.
 fn check_subject(message: &Message<'_>, issues: &mut Issues) {
     let Some(resource) = message.subject.resource else { return };
-    let is_patient = |reference: &str| message.bundle.resolve(reference).is_some_and(|it| it.index == message.patient.index);
+    let is_patient =
+        |reference: &str| message.bundle.resolve(reference).is_some_and(|it| it.index == message.patient.index);
     if message.subject.resource_type() == Some("ServiceRequest") {
         if !reference_at(resource, "subject").is_some_and(is_patient) {
-            issues.say(&RULE_VALUE, message.subject.place_of("subject.reference"), "The subject must be the Bundle's Patient.");
+            issues.say(
+                &RULE_VALUE,
+                message.subject.place_of("subject.reference"),
+                "The subject must be the Bundle's Patient.",
+            );
         }
         return;
     }
-    let participants: Vec<_> = items(resource, "participant").iter().filter_map(|it| reference_at(it, "actor")).collect();
+    let participants: Vec<_> =
+        items(resource, "participant").iter().filter_map(|it| reference_at(it, "actor")).collect();
     let patients = participants.iter().filter(|it| is_patient(it)).count();
     if matches!(message.row.wish, Wish::Book | Wish::AmendBooking) && (patients != 1 || participants.len() != 1) {
         let text = "The one participant must be the Bundle's Patient.";
@@ -272,7 +278,11 @@ fn check_use_case(message: &Message<'_>, issues: &mut Issues) {
         None => true,
     };
     if !fits {
-        issues.say(&WORKFLOW, message.subject.place_of("category[0].coding"), "The use case is not one of this category.");
+        issues.say(
+            &WORKFLOW,
+            message.subject.place_of("category[0].coding"),
+            "The use case is not one of this category.",
+        );
     }
 }
 

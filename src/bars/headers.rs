@@ -8,9 +8,7 @@ use uuid::Uuid;
 
 use super::systems;
 use crate::booking::identifier::{OdsCode, ServiceId};
-use crate::issue::{
-    HEADER_INVALID, HEADER_MISSING, Issue, Issues, TARGET_INVALID, TARGET_STRUCTURE,
-};
+use crate::issue::{HEADER_INVALID, HEADER_MISSING, Issue, Issues, TARGET_INVALID, TARGET_STRUCTURE};
 
 /// What the headers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,8 +105,10 @@ mod tests {
     const ID: &str = "0b4a6d5a-6a5e-4d7a-9d0a-5f5a0c4e1a11";
 
     fn read_with(headers: &[(&str, &str)]) -> (Headers, Issues) {
-        let owned: Vec<(String, String)> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let get = |name: &str| owned.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+        let owned: Vec<(String, String)> =
+            headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let get =
+            |name: &str| owned.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
         read(get, Strictness::IdsAndTarget)
     }
 
@@ -133,10 +133,13 @@ mod tests {
     fn names_every_header_that_is_missing_or_wrong() {
         let (_, issues) = read_with(&[("X-Request-Id", "xxxxxxxx"), ("NHSD-Target-Identifier", "%%%")]);
         let codes: Vec<_> = issues.iter().map(|issue| (issue.code.id, issue.at.as_str())).collect();
-        assert_eq!(codes, [
-            (HEADER_INVALID.id, "http.X-Request-Id"),
-            (HEADER_MISSING.id, "http.X-Correlation-Id"),
-            (TARGET_INVALID.id, "http.NHSD-Target-Identifier"),
-        ]);
+        assert_eq!(
+            codes,
+            [
+                (HEADER_INVALID.id, "http.X-Request-Id"),
+                (HEADER_MISSING.id, "http.X-Correlation-Id"),
+                (TARGET_INVALID.id, "http.NHSD-Target-Identifier"),
+            ]
+        );
     }
 }

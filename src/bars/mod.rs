@@ -2,22 +2,22 @@
 //! and replies. What the standard decides stands in three tables: [`workflow`], [`definitions`] and
 //! [`use_cases`]; everything else follows from them.
 
+pub mod definitions;
 pub mod systems;
 pub mod use_cases;
-pub mod definitions;
 pub mod workflow;
 
-pub mod outcome;
+pub mod appointment;
+pub mod check;
+pub mod diary;
 pub mod headers;
 pub mod negotiate;
-pub mod check;
-pub mod translate;
+pub mod outcome;
 pub mod patient;
 pub mod request;
-pub mod appointment;
-pub mod diary;
+pub mod translate;
 
-pub mod reply;
-pub mod search;
 pub mod capability;
+pub mod reply;
 pub mod report;
+pub mod search;

@@ -22,7 +22,9 @@ pub fn accept(accept: Option<&str>, format: Option<&str>) -> Result<(), Issue> {
     // The version may stand in Accept while _format only names the form.
     let versions = accept.into_iter().flat_map(|accept| accept.split(',')).filter_map(|range| Offer::read(range).major);
     match versions.max() {
-        Some(major) if major != 1 => Err(Issue::with(&NOT_ACCEPTABLE, "http.Accept", "Only major version 1 is spoken here.")),
+        Some(major) if major != 1 => {
+            Err(Issue::with(&NOT_ACCEPTABLE, "http.Accept", "Only major version 1 is spoken here."))
+        }
         _ => Ok(()),
     }
 }
@@ -37,7 +39,8 @@ impl Offer {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default().to_ascii_lowercase();
         let json = media.is_empty() || media == "*/*" || media == "application/*" || JSON.contains(&media.as_str());
-        let version = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("version"));
+        let version =
+            parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("version"));
         let major = version.and_then(|(_, value)| major(value.trim().trim_matches('"')));
         Self { json, major }
     }
@@ -73,7 +76,12 @@ mod tests {
 
     #[test]
     fn takes_json_of_major_version_1() {
-        for text in ["application/fhir+json; version=1.1.0", "*/*", "application/fhir+xml, application/fhir+json;version=1.0.0-beta", "application/json"] {
+        for text in [
+            "application/fhir+json; version=1.1.0",
+            "*/*",
+            "application/fhir+xml, application/fhir+json;version=1.0.0-beta",
+            "application/json",
+        ] {
             assert!(accept(Some(text), None).is_ok(), "{text}");
         }
         assert!(accept(None, None).is_ok());

@@ -38,12 +38,16 @@ fn next_move(fault: Fault) -> &'static str {
         Fault::BadRequest | Fault::TargetMalformed | Fault::TooLarge | Fault::UnsupportedMediaType => {
             "Sender: mend the request and send it as a new one."
         }
-        Fault::Unprocessable | Fault::NotAcceptable => "Sender: this will not be accepted here; check what the service offers.",
+        Fault::Unprocessable | Fault::NotAcceptable => {
+            "Sender: this will not be accepted here; check what the service offers."
+        }
         Fault::NotFound | Fault::TargetUnknown => "Sender: check the id or the service.",
         Fault::MethodNotAllowed | Fault::NotImplemented => "Sender: see GET /metadata for what is offered.",
         Fault::Unauthorised | Fault::Forbidden => "Sender: ask the operator of this gateway for access.",
         Fault::Conflict => "Sender: read what is held, then decide; do not send the same again.",
-        Fault::TooEarly | Fault::Throttled | Fault::Timeout | Fault::Unavailable => "Sender: wait, then send the same again.",
+        Fault::TooEarly | Fault::Throttled | Fault::Timeout | Fault::Unavailable => {
+            "Sender: wait, then send the same again."
+        }
         Fault::Internal => "Operator of this gateway: see the log; sender: send the same again later.",
     }
 }
@@ -98,10 +102,37 @@ mod tests {
 
     /// FHIR R4 IssueType, as far as it is used here.
     const ISSUE_TYPES: &[&str] = &[
-        "invalid", "structure", "required", "value", "invariant", "security", "login", "unknown", "expired",
-        "forbidden", "suppressed", "processing", "not-supported", "duplicate", "multiple-matches", "not-found",
-        "deleted", "too-long", "code-invalid", "extension", "too-costly", "business-rule", "conflict", "transient",
-        "lock-error", "no-store", "exception", "timeout", "incomplete", "throttled", "informational",
+        "invalid",
+        "structure",
+        "required",
+        "value",
+        "invariant",
+        "security",
+        "login",
+        "unknown",
+        "expired",
+        "forbidden",
+        "suppressed",
+        "processing",
+        "not-supported",
+        "duplicate",
+        "multiple-matches",
+        "not-found",
+        "deleted",
+        "too-long",
+        "code-invalid",
+        "extension",
+        "too-costly",
+        "business-rule",
+        "conflict",
+        "transient",
+        "lock-error",
+        "no-store",
+        "exception",
+        "timeout",
+        "incomplete",
+        "throttled",
+        "informational",
     ];
 
     #[test]

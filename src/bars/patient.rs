@@ -13,12 +13,21 @@ use crate::issue::{Issue, Issues, NHS_NUMBER_FENCE, NHS_NUMBER_INVALID};
 
 /// Who a message is about. `sandbox`: the environment tolerates numbers that fail their check (most of
 /// the standard's own examples do), but never uses them for identity.
-pub fn subject(bundle: &Bundle<'_>, entry: &Entry<'_>, candidate: PatientId, sandbox: bool, issues: &mut Issues) -> Subject {
+pub fn subject(
+    bundle: &Bundle<'_>,
+    entry: &Entry<'_>,
+    candidate: PatientId,
+    sandbox: bool,
+    issues: &mut Issues,
+) -> Subject {
     let empty = Value::Null;
     let resource = entry.resource.unwrap_or(&empty);
-    let numbers: Vec<_> = items(resource, "identifier").iter().enumerate().filter(|(_, it)| is_nhs_number(it)).collect();
+    let numbers: Vec<_> =
+        items(resource, "identifier").iter().enumerate().filter(|(_, it)| is_nhs_number(it)).collect();
     let nhs_number = match numbers.as_slice() {
-        [(index, identifier)] => trusted(identifier, &entry.place_of(&format!("identifier[{index}].value")), sandbox, issues),
+        [(index, identifier)] => {
+            trusted(identifier, &entry.place_of(&format!("identifier[{index}].value")), sandbox, issues)
+        }
         _ => None,
     };
     Subject { candidate, nhs_number, demographics: demographics(bundle, resource) }
@@ -83,7 +92,8 @@ pub fn demographics(bundle: &Bundle<'_>, patient: &Value) -> Demographics {
 
 /// BaRS puts the patient's own numbers into the contact that is the patient (`ONESELF`), not into `telecom`.
 fn telecoms(patient: &Value) -> Vec<Telecom> {
-    let oneself = |contact: &&Value| items(contact, "relationship").iter().any(|it| str_at(it, "coding.code") == Some("ONESELF"));
+    let oneself =
+        |contact: &&Value| items(contact, "relationship").iter().any(|it| str_at(it, "coding.code") == Some("ONESELF"));
     let contact = items(patient, "contact").iter().find(oneself);
     let own = contact.map_or(&[] as &[Value], |contact| items(contact, "telecom"));
     items(patient, "telecom").iter().chain(own).map(telecom).collect()
@@ -142,7 +152,9 @@ fn telecom(telecom: &Value) -> Telecom {
 }
 
 fn gender(code: &str) -> Option<Gender> {
-    [Gender::Male, Gender::Female, Gender::Other, Gender::Unknown].into_iter().find(|gender| gender_code(*gender) == code)
+    [Gender::Male, Gender::Female, Gender::Other, Gender::Unknown]
+        .into_iter()
+        .find(|gender| gender_code(*gender) == code)
 }
 
 fn gender_code(gender: Gender) -> &'static str {

@@ -40,12 +40,17 @@ impl Ids {
     pub fn assign(message: &Message<'_>) -> Self {
         let new = matches!(message.row.wish, Wish::Place | Wish::Book);
         let booking = message.row.wish == Wish::Book;
-        let entries: Vec<String> = message.bundle.entries().iter().map(|entry| {
-            let kept = entry.resource.and_then(id).filter(|_| {
-                !new || booking && entry.resource_type().is_some_and(|kind| OURS_IN_A_BOOKING.contains(&kind))
-            });
-            kept.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
-        }).collect();
+        let entries: Vec<String> = message
+            .bundle
+            .entries()
+            .iter()
+            .map(|entry| {
+                let kept = entry.resource.and_then(id).filter(|_| {
+                    !new || booking && entry.resource_type().is_some_and(|kind| OURS_IN_A_BOOKING.contains(&kind))
+                });
+                kept.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+            })
+            .collect();
         let focus = Uuid::parse_str(&entries[message.subject.index]).unwrap_or_else(|_| Uuid::now_v7());
         let patient = if new { Uuid::parse_str(&entries[message.patient.index]).ok() } else { None };
         Self {
@@ -63,10 +68,19 @@ impl Ids {
     pub fn resource(&self, message: &Message<'_>) -> String {
         let Some(resource) = message.subject.resource else { return String::new() };
         let mut resource = with_id(resource, &self.focus.to_string());
-        let urls: HashMap<&str, String> = message.bundle.entries().iter().filter_map(|entry| {
-            let id = if entry.index == message.patient.index { &self.patient.to_string() } else { &self.entries[entry.index] };
-            Some((entry.full_url?, format!("{}/{id}", entry.resource_type()?)))
-        }).collect();
+        let urls: HashMap<&str, String> = message
+            .bundle
+            .entries()
+            .iter()
+            .filter_map(|entry| {
+                let id = if entry.index == message.patient.index {
+                    &self.patient.to_string()
+                } else {
+                    &self.entries[entry.index]
+                };
+                Some((entry.full_url?, format!("{}/{id}", entry.resource_type()?)))
+            })
+            .collect();
         rewrite(&mut resource, &urls);
         resource.to_string()
     }
@@ -98,7 +112,13 @@ impl Ids {
         value
     }
 
-    fn planned_encounter(&self, message: &Message<'_>, (id, url): (Uuid, Uuid), decision: &Decision, case_system: &str) -> Value {
+    fn planned_encounter(
+        &self,
+        message: &Message<'_>,
+        (id, url): (Uuid, Uuid),
+        decision: &Decision,
+        case_system: &str,
+    ) -> Value {
         let theirs = message.bundle.resources("Encounter").next();
         let case = decision.referral.as_ref().map_or(self.case_reference.as_str(), |it| it.case_reference.as_str());
         let mut encounter = json!({

@@ -9,19 +9,73 @@ use crate::fhir::view::{items, resource_type};
 
 /// Elements that the model holds, by resource type. An element means everything below it.
 static HELD: &[(&str, &[&str])] = &[
-    ("MessageHeader", &["eventCoding", "reason", "destination", "source.endpoint", "sender", "focus", "definition", "response.identifier"]),
-    ("ServiceRequest", &[
-        "id", "meta.lastUpdated", "status", "intent", "category", "priority", "subject", "authoredOn", "occurrencePeriod",
-        "requester", "reasonCode", "patientInstruction", "identifier", "basedOn", "replaces", "supportingInfo",
-    ]),
-    ("Appointment", &[
-        "id", "meta.lastUpdated", "status", "serviceCategory", "description", "start", "end", "slot", "created",
-        "participant", "basedOn", "identifier", "cancelationReason",
-    ]),
-    ("Patient", &[
-        "id", "meta.lastUpdated", "identifier", "name", "gender", "birthDate", "address", "telecom",
-        "contact.telecom", "generalPractitioner",
-    ]),
+    (
+        "MessageHeader",
+        &[
+            "eventCoding",
+            "reason",
+            "destination",
+            "source.endpoint",
+            "sender",
+            "focus",
+            "definition",
+            "response.identifier",
+        ],
+    ),
+    (
+        "ServiceRequest",
+        &[
+            "id",
+            "meta.lastUpdated",
+            "status",
+            "intent",
+            "category",
+            "priority",
+            "subject",
+            "authoredOn",
+            "occurrencePeriod",
+            "requester",
+            "reasonCode",
+            "patientInstruction",
+            "identifier",
+            "basedOn",
+            "replaces",
+            "supportingInfo",
+        ],
+    ),
+    (
+        "Appointment",
+        &[
+            "id",
+            "meta.lastUpdated",
+            "status",
+            "serviceCategory",
+            "description",
+            "start",
+            "end",
+            "slot",
+            "created",
+            "participant",
+            "basedOn",
+            "identifier",
+            "cancelationReason",
+        ],
+    ),
+    (
+        "Patient",
+        &[
+            "id",
+            "meta.lastUpdated",
+            "identifier",
+            "name",
+            "gender",
+            "birthDate",
+            "address",
+            "telecom",
+            "contact.telecom",
+            "generalPractitioner",
+        ],
+    ),
     ("Organization", &["identifier", "name"]),
     ("Practitioner", &["identifier", "name"]),
     ("PractitionerRole", &["practitioner", "organization"]),
@@ -61,8 +115,11 @@ fn walk(value: &Value, kind: &str, path: &str, held: &[&str], report: &mut Repor
         }
         Value::Array(items) => items.iter().for_each(|item| walk(item, kind, path, held, report)),
         _ => {
-            let under = |element: &&&str| path.strip_prefix(**element).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-            let list = if held.iter().any(|element| under(&element)) { &mut report.mapped } else { &mut report.carried };
+            let under = |element: &&&str| {
+                path.strip_prefix(**element).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            let list =
+                if held.iter().any(|element| under(&element)) { &mut report.mapped } else { &mut report.carried };
             *list.entry(format!("{kind}.{path}")).or_default() += 1;
         }
     }
@@ -81,9 +138,10 @@ mod tests {
             "communication": [{ "preferred": true }],
         }}]});
         let report = report(&bundle);
-        assert_eq!(report.mapped.iter().map(|(path, count)| format!("{path} {count}")).collect::<Vec<_>>(), [
-            "Patient.birthDate 1", "Patient.name.family 1", "Patient.name.given 2",
-        ]);
+        assert_eq!(
+            report.mapped.iter().map(|(path, count)| format!("{path} {count}")).collect::<Vec<_>>(),
+            ["Patient.birthDate 1", "Patient.name.family 1", "Patient.name.given 2",]
+        );
         assert_eq!(report.carried.keys().collect::<Vec<_>>(), ["Patient.communication.preferred"]);
     }
 }

@@ -140,14 +140,17 @@ fn add_references(resource: &mut Map<String, Value>, element: &str, kind: &str, 
 /// Sets a moment, unless the element says the same moment already in words of its own.
 pub(super) fn put_moment(object: &mut Map<String, Value>, name: &str, moment: Option<Timestamp>) {
     let Some(moment) = moment else { return };
-    let known = object.get(name).and_then(Value::as_str).and_then(|text| crate::fhir::instant::FhirDateTime::parse(text).ok());
+    let known =
+        object.get(name).and_then(Value::as_str).and_then(|text| crate::fhir::instant::FhirDateTime::parse(text).ok());
     if known.and_then(|known| known.timestamp()) != Some(moment) {
         object.insert(name.to_owned(), json!(moment.to_string()));
     }
 }
 
 fn priority(code: &str) -> Option<Priority> {
-    [Priority::Routine, Priority::Urgent, Priority::Asap, Priority::Stat].into_iter().find(|it| priority_code(*it) == code)
+    [Priority::Routine, Priority::Urgent, Priority::Asap, Priority::Stat]
+        .into_iter()
+        .find(|it| priority_code(*it) == code)
 }
 
 fn priority_code(priority: Priority) -> &'static str {

@@ -20,10 +20,14 @@ impl Params {
     /// Reads `a=b&c=d`; `+` is a blank, except in a time, where it is what was meant.
     pub fn read(query: &str) -> Self {
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        Self(pairs.map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decoded(name), percent_decoded(value))
-        }).collect())
+        Self(
+            pairs
+                .map(|pair| {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (percent_decoded(name), percent_decoded(value))
+                })
+                .collect(),
+        )
     }
 
     /// All values of a parameter.
@@ -164,7 +168,8 @@ fn utc_moment(text: &str) -> Option<Timestamp> {
 
 fn includes(params: &Params, issues: &mut Issues) -> Vec<&'static str> {
     let asked = params.all("_include");
-    let has = |wanted: &str| asked.iter().any(|it| it.trim() == wanted || it.trim() == "Slot:*" && wanted == INCLUDES[0]);
+    let has =
+        |wanted: &str| asked.iter().any(|it| it.trim() == wanted || it.trim() == "Slot:*" && wanted == INCLUDES[0]);
     for needed in &INCLUDES[..2] {
         if !has(needed) {
             issues.say(&PARAMETER_MISSING, "http._include", format!("_include={needed} must be asked for."));
@@ -307,8 +312,14 @@ mod tests {
     #[test]
     fn a_patient_is_named_by_number_or_by_three_facts() {
         let who = |query: &str| patient(&Params::read(query), true);
-        assert!(matches!(who("patient:identifier=https%3A%2F%2Ffhir.nhs.uk%2FId%2Fnhs-number%7C9476719931"), Ok(Who::Number(_))));
-        assert_eq!(who("patient:identifier=https://fhir.nhs.uk/Id/nhs-number|XXXXXX").unwrap_err().code.id, PARAMETER_INVALID.id);
+        assert!(matches!(
+            who("patient:identifier=https%3A%2F%2Ffhir.nhs.uk%2FId%2Fnhs-number%7C9476719931"),
+            Ok(Who::Number(_))
+        ));
+        assert_eq!(
+            who("patient:identifier=https://fhir.nhs.uk/Id/nhs-number|XXXXXX").unwrap_err().code.id,
+            PARAMETER_INVALID.id
+        );
         assert_eq!(who("").unwrap_err().code.id, PARAMETER_MISSING.id);
         assert!(who("patient:name=A&patient:birthdate=eq2000-01-01&patient:address-postalcode=LS1").is_ok());
         assert_eq!(who("patient:name=A&patient:birthdate=eq2000-01-01").unwrap_err().code.id, PARAMETER_MISSING.id);

@@ -21,7 +21,8 @@ pub const ERRORS: &str = "https://fhir.nhs.uk/CodeSystem/http-error-codes";
 /// Onward's own permanent codes (`issue`).
 pub const ONWARD_CODES: &str = "https://onward.invalid/CodeSystem/issue";
 /// Whether an NHS number was traced.
-pub const VERIFICATION: &str = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus";
+pub const VERIFICATION: &str =
+    "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus";
 /// The order in which contacts are to be tried.
 pub const CONTACT_RANK: &str = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-ContactRank";
 /// What every MessageDefinition's URL begins with.
@@ -51,7 +52,11 @@ mod tests {
 
     #[test]
     fn spellings_found_in_real_traffic_are_one_system() {
-        for uri in ["http://fhir.nhs.uk/Id/dos-service-id", "https://fhir.nhs.uk/id/dos-service-id", " https://fhir.nhs.uk/Id/dos-service-id"] {
+        for uri in [
+            "http://fhir.nhs.uk/Id/dos-service-id",
+            "https://fhir.nhs.uk/id/dos-service-id",
+            " https://fhir.nhs.uk/Id/dos-service-id",
+        ] {
             assert!(same(uri, DOS_SERVICE), "{uri}");
         }
         assert!(!same("https://fhir.nhs.uk/Id/dos-service", DOS_SERVICE));

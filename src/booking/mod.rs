@@ -4,15 +4,15 @@
 //! the command. Nothing here knows FHIR, HL7 or HTTP. `serde` is here only so that the store can keep
 //! a record whole.
 
-pub mod nhs_number;
+pub mod appointment;
 pub mod identifier;
+pub mod nhs_number;
+pub mod pathway;
 pub mod patient;
+pub mod referral;
 pub mod service;
 pub mod slot;
-pub mod pathway;
-pub mod referral;
-pub mod appointment;
 
 pub mod command;
-pub mod decision;
 pub mod decide;
+pub mod decision;

@@ -110,8 +110,7 @@ impl Demographics {
     pub fn contradicts(&self, other: &Self) -> bool {
         let family = |who: &Self| who.name().and_then(|name| name.family.as_deref()).map(folded);
         let same = |a: Option<String>, b: Option<String>| a.zip(b).map(|(a, b)| a == b);
-        let compared =
-            [same(self.birth_date.clone(), other.birth_date.clone()), same(family(self), family(other))];
+        let compared = [same(self.birth_date.clone(), other.birth_date.clone()), same(family(self), family(other))];
         compared.contains(&Some(false)) && !compared.contains(&Some(true))
     }
 

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::place::Place;
 use super::{CallerFault, print, print_bytes, print_json, table};
+use crate::bars::report::{self, Report};
+use crate::fhir::json as reader;
 use crate::store::{Answer, IssueRow, MessageRow, Page};
 
 /// Look at what came in and what became of it.
@@ -95,16 +97,27 @@ fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
     }
 }
 
-/// What was translated into the booking model, and what is only carried along.
-fn report(_row: &MessageRow, _body: &[u8]) -> Option<String> {
-    // Here goes the mapping report of the dialects.
-    None
+/// What was translated into the booking model, and what is only carried along: element paths, no values.
+fn mapping(row: &MessageRow, body: &[u8]) -> Option<Report> {
+    let value = (row.channel == "https").then(|| reader::parse(body, &reader::Limits::default()).ok()).flatten()?;
+    Some(report::report(&value))
+}
+
+fn report_text(report: &Report) -> String {
+    let lines = |list: &std::collections::BTreeMap<String, usize>| {
+        list.iter().map(|(path, count)| format!("  {path}{}\n", times(*count))).collect::<String>()
+    };
+    format!("\nTranslated\n{}\nCarried in the original only\n{}", lines(&report.mapped), lines(&report.carried))
+}
+
+fn times(count: usize) -> String {
+    if count == 1 { String::new() } else { format!(" ({count} times)") }
 }
 
 fn document(row: &MessageRow, body: &[u8], answer: &Answer, with_body: bool) -> anyhow::Result<Value> {
     let mut document = serde_json::to_value(row)?;
     document["answer"] = json!({ "status": answer.status, "body": answer.body.as_deref().map(body_text) });
-    document["report"] = json!(report(row, body));
+    document["report"] = json!(mapping(row, body));
     if with_body {
         document["body_base64"] = STANDARD.encode(body).into();
     }
@@ -119,8 +132,8 @@ fn text(row: &MessageRow, body: &[u8], answer: &Answer) -> String {
     if let Some(body) = &answer.body {
         text += &format!("\nAnswer\n{}\n", indented(&body_text(body)));
     }
-    if let Some(report) = report(row, body) {
-        text += &format!("\nTranslation\n{}\n", indented(&report));
+    if let Some(report) = mapping(row, body) {
+        text += &report_text(&report);
     }
     text
 }

@@ -8,6 +8,7 @@
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod load;
 pub mod man;
 pub mod messages;
 pub mod outbox;
@@ -15,7 +16,6 @@ pub mod place;
 pub mod serve;
 pub mod slots;
 mod table;
-pub mod load;
 pub mod tls;
 
 use std::ffi::OsString;

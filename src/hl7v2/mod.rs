@@ -9,11 +9,11 @@
 //! * [`ack`]: answers, also to what can hardly be read
 //! * [`frame`]: minimal lower layer protocol (appendix C of the implementation guide)
 
+pub mod ack;
 pub mod delimiters;
 pub mod escape;
-pub mod path;
-pub mod message;
-pub mod header;
-pub mod write;
-pub mod ack;
 pub mod frame;
+pub mod header;
+pub mod message;
+pub mod path;
+pub mod write;

@@ -29,7 +29,8 @@ impl Systems {
     /// The system at the other end.
     pub fn caller(&self, peer: Option<&Peer>) -> Option<Caller> {
         let found = peer.and_then(|peer| peer.identity.as_ref()).and_then(|identity| self.find(identity));
-        let known = found.map(|system| Caller { system: system.id.clone(), organisations: system.organisations.clone() });
+        let known =
+            found.map(|system| Caller { system: system.id.clone(), organisations: system.organisations.clone() });
         known.or_else(|| self.anonymous.clone())
     }
 

@@ -76,8 +76,10 @@ impl Front {
             tracing::error!(route = name, "a request panicked");
             intake::refusal(&Issue::new(&INTERNAL, "").into(), "Onward")
         });
-        metrics::histogram!(crate::telemetry::metric::REQUEST_SECONDS, "route" => name).record(began.elapsed().as_secs_f64());
-        metrics::counter!(crate::telemetry::metric::REQUESTS, "route" => name, "status" => reply.status.to_string()).increment(1);
+        metrics::histogram!(crate::telemetry::metric::REQUEST_SECONDS, "route" => name)
+            .record(began.elapsed().as_secs_f64());
+        metrics::counter!(crate::telemetry::metric::REQUESTS, "route" => name, "status" => reply.status.to_string())
+            .increment(1);
         respond(&request, reply)
     }
 
@@ -156,7 +158,9 @@ fn route<'p>(method: &str, path: &'p str) -> Result<(&'static Interaction, &'p s
     match matching.iter().find(|(it, _)| it.method == head_as_get) {
         Some((interaction, id)) => Ok((interaction, id)),
         None if !matching.is_empty() => Err(Issue::new(&METHOD_UNKNOWN, "http.method")),
-        None if NOT_OFFERED.iter().any(|known| path.starts_with(known)) => Err(Issue::new(&NOT_IMPLEMENTED, "http.path")),
+        None if NOT_OFFERED.iter().any(|known| path.starts_with(known)) => {
+            Err(Issue::new(&NOT_IMPLEMENTED, "http.path"))
+        }
         None => Err(Issue::new(&PATH_UNKNOWN, "http.path")),
     }
 }
@@ -191,7 +195,8 @@ fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
 
 /// The answer with the echoed ids, gzipped where that is asked for and worth it.
 fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
-    let status = actix_web::http::StatusCode::from_u16(reply.status).unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
+    let status = actix_web::http::StatusCode::from_u16(reply.status)
+        .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_TYPE, "application/fhir+json; version=1.5.0"));
     for name in ["X-Request-Id", "X-Correlation-Id"] {

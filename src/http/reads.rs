@@ -22,7 +22,13 @@ use crate::store::{PatientQuery, SlotQuery, SlotRow, Store};
 const SLOTS_MAX: usize = 5_000;
 
 /// The answer to a read.
-pub(super) fn answer(front: &Front, kind: Kind, params: &Params, headers: &Headers, id: &str) -> Result<Vec<u8>, Issues> {
+pub(super) fn answer(
+    front: &Front,
+    kind: Kind,
+    params: &Params,
+    headers: &Headers,
+    id: &str,
+) -> Result<Vec<u8>, Issues> {
     let store = front.intake.store().as_ref();
     if let Some(target) = &headers.target
         && service_named(store, target)?.is_none()
@@ -140,9 +146,11 @@ fn included(store: &dyn Store, search: &SlotSearch, rows: &[SlotRow]) -> Result<
     let asked = |include: &str| search.includes.contains(&include);
     let schedules: BTreeSet<String> = rows.iter().map(|row| format!("Schedule/{}", row.schedule)).collect();
     let schedules = fetch(store, &schedules)?;
-    let actors: BTreeSet<String> = schedules.iter().flat_map(|it| references(it, "actor")).filter(|reference| {
-        reference.split_once('/').is_some_and(|(kind, _)| asked(&format!("Schedule:actor:{kind}")))
-    }).collect();
+    let actors: BTreeSet<String> = schedules
+        .iter()
+        .flat_map(|it| references(it, "actor"))
+        .filter(|reference| reference.split_once('/').is_some_and(|(kind, _)| asked(&format!("Schedule:actor:{kind}"))))
+        .collect();
     let actors = fetch(store, &actors)?;
     let services = || actors.iter().filter(|it| str_at(it, "resourceType") == Some("HealthcareService"));
     let mut further = BTreeSet::new();

@@ -110,9 +110,9 @@ fn keep_beating(beat: Box<dyn Fn()>) {
 
 /// Reads the peer's certificate once per connection.
 fn note_peer(connection: &dyn Any, extensions: &mut Extensions) {
-    let certificate = connection.downcast_ref::<TlsStream<TcpStream>>().and_then(|stream| {
-        stream.get_ref().1.peer_certificates()?.first().cloned()
-    });
+    let certificate = connection
+        .downcast_ref::<TlsStream<TcpStream>>()
+        .and_then(|stream| stream.get_ref().1.peer_certificates()?.first().cloned());
     let identity = certificate.and_then(|certificate| PeerIdentity::from_der(&certificate));
     extensions.insert(Peer { identity });
 }

@@ -44,7 +44,8 @@ fn assess(channel: &str, organisation: &str, body: Vec<u8>) -> (Message, Vec<u8>
     let answers = Mode::of(&header).answers(Acknowledged::Rejected);
     let acknowledgement = answers.into_iter().flatten().next().map(|code| {
         let at = now.strftime("%Y%m%d%H%M%S+0000").to_string();
-        let reply = Reply { code, control_id: &control_id[12..], at: &at, text: "", problems: &[problem], version: "2.4" };
+        let reply =
+            Reply { code, control_id: &control_id[12..], at: &at, text: "", problems: &[problem], version: "2.4" };
         reply.render(&header)
     });
     let message = Message {
@@ -66,7 +67,13 @@ fn assess(channel: &str, organisation: &str, body: Vec<u8>) -> (Message, Vec<u8>
 /// The same message again: channel, MSH-3, MSH-4, MSH-10 and the bytes.
 fn key(channel: &str, header: &Header<'_>, body: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    let hash = Sha256::new_with_prefix(header.raw(3)).chain_update([0]).chain_update(header.raw(4)).chain_update([0])
-        .chain_update(header.control_id()).chain_update([0]).chain_update(body).finalize();
+    let hash = Sha256::new_with_prefix(header.raw(3))
+        .chain_update([0])
+        .chain_update(header.raw(4))
+        .chain_update([0])
+        .chain_update(header.control_id())
+        .chain_update([0])
+        .chain_update(body)
+        .finalize();
     format!("hl7:{channel}:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }

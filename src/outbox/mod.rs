@@ -13,10 +13,10 @@ use crate::store::Store;
 
 pub mod backoff;
 pub mod destination;
-pub mod health;
-mod outcome;
-mod mllp;
 mod dispatcher;
+pub mod health;
+mod mllp;
+mod outcome;
 
 use destination::Destination;
 use dispatcher::{Dispatcher, Shared};

@@ -295,7 +295,11 @@ impl SlotQuery {
 pub enum PatientQuery {
     NhsNumber(NhsNumber),
     /// Surname (as sent), date of birth `YYYY-MM-DD`, home postcode.
-    Demographics { family: String, birth_date: String, postal_code: String },
+    Demographics {
+        family: String,
+        birth_date: String,
+        postal_code: String,
+    },
 }
 
 /// Filter of a listing; newest first.
@@ -340,7 +344,12 @@ pub trait Store: Send + Sync {
     /// Letters that may be sent now, with their bytes: due, and none before them with the same destination and
     /// key that is queued or parked. Where there are more than `limit`, those due first; in order of their ids.
     /// A letter that is being sent is among them until it is settled.
-    fn outbox_due(&self, destination: &str, now: Timestamp, limit: usize) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError>;
+    fn outbox_due(
+        &self,
+        destination: &str,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError>;
     /// The earliest instant at which a letter of the destination may be sent; `None`: none is queued, or all wait
     /// behind a parked one.
     fn outbox_next_due(&self, destination: &str) -> Result<Option<Timestamp>, StoreError>;

@@ -22,9 +22,13 @@ fn shared() -> Option<PathBuf> {
 
 #[test]
 fn examples_are_taken_or_refused_as_the_standard_says() {
-    let Some(folder) = shared() else { return eprintln!("SKIPPED: the folder with the standard's examples is not here") };
+    let Some(folder) = shared() else {
+        return eprintln!("SKIPPED: the folder with the standard's examples is not here");
+    };
     let mut seen = 0;
-    for path in ["ig-1.12.0/bundles", "tkw/requests"].iter().flat_map(|part| std::fs::read_dir(folder.join(part)).unwrap()) {
+    for path in
+        ["ig-1.12.0/bundles", "tkw/requests"].iter().flat_map(|part| std::fs::read_dir(folder.join(part)).unwrap())
+    {
         let path = path.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let refused = REFUSED.iter().find(|(start, _)| name.starts_with(start));
@@ -42,7 +46,8 @@ fn issues(bytes: &[u8]) -> Vec<String> {
     };
     let (message, mut issues) = check::check(&value, &Headers::default());
     if let Some(message) = message {
-        let context = translate::Context { correlation: String::new(), now: jiff::Timestamp::UNIX_EPOCH, sandbox: true };
+        let context =
+            translate::Context { correlation: String::new(), now: jiff::Timestamp::UNIX_EPOCH, sandbox: true };
         let (command, more) = translate::translate(&message, &context);
         issues.extend(more);
         assert_eq!(command.is_some(), !issues.has_errors());

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::person::{self, Person};
 use super::referral::write_referral;
-use super::{AppointmentAction, ReferralAction, appointment_permits, newer_origin, not_stale, open_service, referral_permits, refuse};
+use super::{
+    AppointmentAction, ReferralAction, appointment_permits, newer_origin, not_stale, open_service, referral_permits,
+    refuse,
+};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::{AmendBooking, Book, CancelBooking, Reschedule, Subject};
 use crate::booking::decision::{Change, Decision, Notice, NoticeKind, Refusal, State};
@@ -45,7 +48,10 @@ pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision,
     let changes = vec![
         write_referral(&referral, Some(&appointment), None),
         Change::Slot { id: it.slot.clone(), status: SlotStatus::Busy },
-        Change::Appointment { appointment: appointment.clone(), carried: Some((it.carried.clone(), it.subject.candidate)) },
+        Change::Appointment {
+            appointment: appointment.clone(),
+            carried: Some((it.carried.clone(), it.subject.candidate)),
+        },
     ];
     Ok(decided(NoticeKind::Booked, Outcome { person, service, referral, appointment, changes, warnings, now }))
 }
@@ -118,7 +124,8 @@ pub(super) fn amend(it: &AmendBooking, state: &State, now: Timestamp) -> Result<
     let appointment = kept(held, &it.appointment);
     let carried = Some((it.carried.clone(), it.subject.candidate));
     let changes = vec![Change::Appointment { appointment: appointment.clone(), carried }];
-    let outcome = Outcome { person, service, referral: referral.clone(), appointment, changes, warnings: Vec::new(), now };
+    let outcome =
+        Outcome { person, service, referral: referral.clone(), appointment, changes, warnings: Vec::new(), now };
     Ok(decided(NoticeKind::BookingAmended, outcome))
 }
 

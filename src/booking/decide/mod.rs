@@ -49,7 +49,9 @@ fn alarm(code: &'static Code, at: &str) -> Refusal {
 fn open_service(state: &State) -> Result<&Service, Refusal> {
     match &state.service {
         None => Err(refuse(&SERVICE_UNKNOWN, "Bundle.entry[0].resource.destination[0].endpoint")),
-        Some(service) if service.closed => Err(refuse(&SERVICE_CLOSED, "Bundle.entry[0].resource.destination[0].endpoint")),
+        Some(service) if service.closed => {
+            Err(refuse(&SERVICE_CLOSED, "Bundle.entry[0].resource.destination[0].endpoint"))
+        }
         Some(service) => Ok(service),
     }
 }
@@ -68,6 +70,7 @@ fn not_stale(new: &Origin, held: &Origin) -> Result<(), Refusal> {
 /// The origin of what is held after a newer message about it: the newest version of each entry.
 fn newer_origin(held: &Origin, new: &Origin) -> Origin {
     let mut versions = new.versions.clone();
-    versions.extend(held.versions.iter().filter(|(url, _)| !new.versions.iter().any(|(known, _)| known == url)).cloned());
+    versions
+        .extend(held.versions.iter().filter(|(url, _)| !new.versions.iter().any(|(known, _)| known == url)).cloned());
     Origin { versions, ..new.clone() }
 }

@@ -30,7 +30,12 @@ impl Person {
     }
 
     /// The patient of something that the message names, after checking that it means the same person.
-    pub(super) fn named(held: &Patient, subject: &Subject, state: &State, code: &'static Code) -> Result<Self, Refusal> {
+    pub(super) fn named(
+        held: &Patient,
+        subject: &Subject,
+        state: &State,
+        code: &'static Code,
+    ) -> Result<Self, Refusal> {
         if differs(held, subject) {
             return Err(alarm(code, PLACE));
         }
@@ -47,7 +52,8 @@ impl Person {
     }
 
     fn known(patient: &Patient, subject: &Subject) -> Self {
-        let updated = Patient { demographics: patient.demographics.updated_by(&subject.demographics), ..patient.clone() };
+        let updated =
+            Patient { demographics: patient.demographics.updated_by(&subject.demographics), ..patient.clone() };
         // The record may carry a number that was proven just now, so it is written whenever it differs in anything.
         let change = Some(Change::Patient(updated.clone()));
         Self { patient: updated, change, warning: None }

@@ -24,7 +24,11 @@ const LINK: &str = "Bundle.entry.resource.ofType(ServiceRequest).supportingInfo"
 pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let service = open_service(state)?;
     let mut person = Person::resolve(&it.subject, state)?;
-    if state.referrals.iter().any(|held| held.status != ReferralStatus::Awaited && held.category == it.referral.category) {
+    if state
+        .referrals
+        .iter()
+        .any(|held| held.status != ReferralStatus::Awaited && held.category == it.referral.category)
+    {
         return Err(refuse(&REFERRAL_EXISTS, "Bundle.entry.resource.ofType(ServiceRequest)"));
     }
     let link = find_link(it, state)?;
@@ -45,7 +49,11 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
     };
     let warnings = person.warning.take().into_iter().chain(link.warning()).collect();
     let appointment = booked.cloned();
-    Ok(placed(person, service, Placed { referral, carried, placeholder: it.subject.candidate, appointment, warnings, now }))
+    Ok(placed(
+        person,
+        service,
+        Placed { referral, carried, placeholder: it.subject.candidate, appointment, warnings, now },
+    ))
 }
 
 struct Placed {
@@ -108,7 +116,9 @@ fn find_link<'a>(it: &PlaceReferral, state: &'a State) -> Result<Link<'a>, Refus
             }
             Ok(Link::Held(awaited, appointment, patient))
         }
-        Some(_) => Err(refuse(if state.appointments.is_empty() { &BOOKING_MISSING } else { &BOOKING_NOT_LINKED }, LINK)),
+        Some(_) => {
+            Err(refuse(if state.appointments.is_empty() { &BOOKING_MISSING } else { &BOOKING_NOT_LINKED }, LINK))
+        }
         None => unlinked(),
     }
 }
@@ -178,7 +188,8 @@ pub(super) fn cancel(it: &CancelReferral, state: &State, now: Timestamp) -> Resu
         changes.extend(orphaned(held, appointment));
     }
     let service = state.service.as_ref();
-    let notices = service.map(|service| notice(NoticeKind::ReferralCancelled, service, &person.patient, &referral, now));
+    let notices =
+        service.map(|service| notice(NoticeKind::ReferralCancelled, service, &person.patient, &referral, now));
     Ok(decision(person, referral, changes, notices.into_iter().collect()))
 }
 
@@ -209,9 +220,8 @@ fn missing(category: Category) -> &'static Code {
 }
 
 fn permit(held: &Referral, action: ReferralAction, category: Category) -> Result<(), Refusal> {
-    referral_permits(held.status, action).map_err(|code| {
-        refuse(if *code == REFERRAL_MISSING { missing(category) } else { code }, TARGET)
-    })
+    referral_permits(held.status, action)
+        .map_err(|code| refuse(if *code == REFERRAL_MISSING { missing(category) } else { code }, TARGET))
 }
 
 fn same_request(held: &Referral, service: &str, category: Category) -> Result<(), Refusal> {

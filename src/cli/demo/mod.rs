@@ -101,7 +101,11 @@ impl DemoArgs {
             return Ok(0);
         }
         let told = walk::through(app, pki, simulator, began).await?;
-        if json { say(&told) } else { print(&told)? }
+        if json {
+            say(&told)
+        } else {
+            print(&told)?
+        }
         Ok(0)
     }
 }
@@ -151,7 +155,8 @@ fn host_and_port(text: &str) -> anyhow::Result<(String, u16)> {
     let fault = || CallerFault(format!("--pas takes HOST:PORT, not {text}"));
     let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address = if host == "localhost" { IpAddr::from(Ipv4Addr::LOCALHOST) } else { host.parse().map_err(|_| fault())? };
+    let address =
+        if host == "localhost" { IpAddr::from(Ipv4Addr::LOCALHOST) } else { host.parse().map_err(|_| fault())? };
     refuse_remote(address)?;
     Ok((host.to_owned(), port.parse().map_err(|_| fault())?))
 }
@@ -208,10 +213,7 @@ fn ready(app: &App, pki: &Pki, dir: &Path) -> serde_json::Value {
 /// The client that the walk-through is.
 fn client_tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     let pair = pki.clients.first().context("no client certificate was made")?;
-    let settings = crate::tls::ClientTls {
-        ca: pki.ca.cert.clone(),
-        cert: Some(pair.cert.clone()),
-        key: Some(pair.key.clone()),
-    };
+    let settings =
+        crate::tls::ClientTls { ca: pki.ca.cert.clone(), cert: Some(pair.cert.clone()), key: Some(pair.key.clone()) };
     Ok(crate::tls::client::client_config(&settings, Timestamp::now())?)
 }

@@ -24,7 +24,12 @@ use crate::tls::authority::Pki;
 const DELIVERY_MAX: Duration = Duration::from_secs(30);
 
 /// Goes through it; what happened, in words.
-pub(super) async fn through(app: &App, pki: &Pki, simulator: Option<&Simulator>, began: Instant) -> anyhow::Result<String> {
+pub(super) async fn through(
+    app: &App,
+    pki: &Pki,
+    simulator: Option<&Simulator>,
+    began: Instant,
+) -> anyhow::Result<String> {
     let client = Client::new(&app.base, client_tls(pki)?)?.at(app.https);
     let (headers, bundles) = (Headers::new(world::SERVICE), Bundles::new(world::SERVICE));
     let person = People::new(1).next();
@@ -62,7 +67,8 @@ fn opening(app: &App, began: Instant) -> String {
 }
 
 async fn post(client: &Client, headers: &Headers, message: &Message) -> anyhow::Result<Response> {
-    let answer = client.send(Method::POST, "/$process-message", headers.write(), Some(message.body.clone().into())).await?;
+    let answer =
+        client.send(Method::POST, "/$process-message", headers.write(), Some(message.body.clone().into())).await?;
     ensure!(answer.status == 200, "was answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
     Ok(answer)
 }
@@ -85,18 +91,41 @@ async fn stations(
     kind: &str,
     told: &mut String,
 ) -> anyhow::Result<()> {
-    let row = app.store.message_list(&Page { limit: 50, ..Page::default() })?.into_iter()
-        .find(|row| row.bundle == message.id.to_string()).context("the journal has no such message")?;
+    let row = app
+        .store
+        .message_list(&Page { limit: 50, ..Page::default() })?
+        .into_iter()
+        .find(|row| row.bundle == message.id.to_string())
+        .context("the journal has no such message")?;
     let (letter, sent) = delivered(app, row.id).await?;
-    let _ = writeln!(told, "  receive    {} bytes over TLS, kept as they came (SHA-256 {}…)", row.body_bytes, &row.sha256[..12]);
+    let _ = writeln!(
+        told,
+        "  receive    {} bytes over TLS, kept as they came (SHA-256 {}…)",
+        row.body_bytes,
+        &row.sha256[..12]
+    );
     let _ = writeln!(told, "  identify   the certificate is that of the system `{}`", row.caller);
     let _ = writeln!(told, "  remember   X-Request-Id is new; a repeat would get 409 duplicate");
-    let _ = writeln!(told, "  check      R4 structure, MessageDefinition and workflow: {} errors, {} remarks", 0, row.issues.len());
-    let _ = writeln!(told, "  translate  {}: one command of the booking model", row.command.as_deref().unwrap_or("nothing"));
+    let _ = writeln!(
+        told,
+        "  check      R4 structure, MessageDefinition and workflow: {} errors, {} remarks",
+        0,
+        row.issues.len()
+    );
+    let _ = writeln!(
+        told,
+        "  translate  {}: one command of the booking model",
+        row.command.as_deref().unwrap_or("nothing")
+    );
     let _ = writeln!(told, "  decide     accepted: {kind}/{id}");
     let _ = writeln!(told, "  commit     journal {}, durable before the answer", row.id);
-    let _ = writeln!(told, "  answer     {} with the receiver's ids, {} bytes", answer.status.as_u16(), answer.body.len());
-    let _ = writeln!(told, "  deliver    {} to `{}`, confirmed at attempt {}:", letter.event, letter.destination, letter.attempts);
+    let _ =
+        writeln!(told, "  answer     {} with the receiver's ids, {} bytes", answer.status.as_u16(), answer.body.len());
+    let _ = writeln!(
+        told,
+        "  deliver    {} to `{}`, confirmed at attempt {}:",
+        letter.event, letter.destination, letter.attempts
+    );
     for segment in String::from_utf8_lossy(&sent).split('\r').filter(|segment| !segment.is_empty()) {
         let _ = writeln!(told, "             {segment}");
     }
@@ -113,7 +142,12 @@ async fn delivered(app: &App, message: Uuid) -> anyhow::Result<(crate::store::Ou
             return app.store.outbox_show(row.id)?.context("the letter is gone");
         }
         let why = row.failure.unwrap_or_else(|| "no answer yet".into());
-        ensure!(Instant::now() < deadline, "{} was not confirmed within {} s: {why}", row.event, DELIVERY_MAX.as_secs());
+        ensure!(
+            Instant::now() < deadline,
+            "{} was not confirmed within {} s: {why}",
+            row.event,
+            DELIVERY_MAX.as_secs()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

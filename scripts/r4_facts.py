@@ -106,9 +106,10 @@ class Codes:
 
 
 def walk(concepts, above):
-    """All concepts with the codes above each."""
+    """All concepts that may be used, with the codes above each."""
     for concept in concepts:
-        yield concept["code"], above
+        if not any(has["code"] == "notSelectable" and has["valueBoolean"] for has in concept.get("property", [])):
+            yield concept["code"], above
         yield from walk(concept.get("concept", []), (*above, concept["code"]))
 
 

@@ -17,7 +17,12 @@ pub mod store;
 
 pub mod outbox;
 
+pub mod intake;
+pub mod http;
 pub mod mllp;
 pub mod status;
 
+pub mod load;
+
+pub mod app;
 pub mod cli;

@@ -7,6 +7,7 @@ pub mod use_cases;
 pub mod definitions;
 pub mod workflow;
 
+pub mod outcome;
 pub mod headers;
 pub mod negotiate;
 pub mod check;

@@ -18,6 +18,8 @@ pub const CATEGORY: &str = "https://fhir.nhs.uk/CodeSystem/message-category-serv
 pub const USE_CASES: &str = "https://fhir.nhs.uk/CodeSystem/usecases-categories-bars";
 /// Error codes.
 pub const ERRORS: &str = "https://fhir.nhs.uk/CodeSystem/http-error-codes";
+/// Onward's own permanent codes (`issue`).
+pub const ONWARD_CODES: &str = "https://onward.invalid/CodeSystem/issue";
 /// Whether an NHS number was traced.
 pub const VERIFICATION: &str = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus";
 /// The order in which contacts are to be tried.

@@ -70,10 +70,13 @@ pub enum Change {
     Patient(Patient),
     /// Insert or replace the referral; `worklist` is `None` only when it is no longer live.
     /// `carried`: its resource is replaced; where it names `placeholder`, the patient's id is meant.
+    #[allow(missing_docs)]
     Referral { referral: Referral, worklist: Option<Worklist>, carried: Option<(Carried, PatientId)> },
     /// Insert or replace the appointment; `carried` as above.
+    #[allow(missing_docs)]
     Appointment { appointment: Appointment, carried: Option<(Carried, PatientId)> },
     /// The slot is sold, or on offer again.
+    #[allow(missing_docs)]
     Slot { id: SlotId, status: SlotStatus },
     /// Insert or replace services, schedules and slots. A slot that is sold stays sold.
     Diary(Box<PublishSlots>),

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::{ClientAuth, Config, Destination, Mllp, System};
 use crate::booking::identifier::OdsCode;
 use crate::issue::Severity;
+use crate::pas::channel::Channel;
 
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,13 @@ pub struct Finding {
     pub setting: String,
     /// What is wrong with it.
     pub text: String,
+}
+
+impl Finding {
+    /// Does the gateway not start with it?
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
 }
 
 impl fmt::Display for Finding {
@@ -215,6 +223,10 @@ fn check_destination(at: &str, destination: &Destination, findings: &mut Finding
     findings.positive(format!("{at}.ack_timeout_ms"), destination.ack_timeout_ms);
     findings.positive(format!("{at}.backoff_min_ms"), destination.backoff_min_ms);
     findings.positive(format!("{at}.ar_attempts_max"), destination.ar_attempts_max.into());
+    if let Err(error) = serde_path_to_error::deserialize::<_, Channel>(destination.channel.clone()) {
+        let setting = format!("{at}.channel.{}", error.path());
+        findings.error(setting, error.into_inner().message());
+    }
     let reversed = destination.backoff_max_ms < destination.backoff_min_ms;
     findings.error_if(reversed, format!("{at}.backoff_max_ms"), "is less than backoff_min_ms");
     if let Some(tls) = &destination.tls {

@@ -41,6 +41,8 @@ pub struct Https {
     pub handshake_timeout_ms: u64,
     /// Longest time for a request to arrive, in milliseconds.
     pub request_timeout_ms: u64,
+    /// Longest time until a message is answered, in milliseconds; BaRS asks for less than 5,000.
+    pub answer_timeout_ms: u64,
     /// How long an idle connection is kept, in milliseconds.
     pub keep_alive_ms: u64,
     /// Requests per second and client system; 0: no limit.
@@ -68,6 +70,7 @@ impl Default for Https {
             connections_max: 2_000,
             handshake_timeout_ms: 5_000,
             request_timeout_ms: 10_000,
+            answer_timeout_ms: 4_500,
             keep_alive_ms: 75_000,
             rate_per_second: 0,
             slot_range_days_max: 93,

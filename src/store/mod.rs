@@ -49,6 +49,7 @@ pub struct Message {
 }
 
 /// What is to be done with a message.
+#[allow(missing_docs)]
 pub enum Work {
     /// It was refused before any decision: keep it with its answer.
     Refuse(Answer),
@@ -91,6 +92,7 @@ pub struct Letter {
 
 /// How a submission ended. Whatever it says is durable.
 #[derive(Debug)]
+#[allow(missing_docs)]
 pub enum Verdict {
     /// Done. `letters`: ids of its outbox rows.
     Accepted { decision: Box<Decision>, letters: usize },
@@ -225,6 +227,7 @@ impl OutboxState {
 
 /// What became of an attempt, or what a person decided.
 #[derive(Clone, Debug)]
+#[allow(missing_docs)]
 pub enum Settlement {
     /// The other side confirmed it.
     Delivered,

@@ -1,0 +1,75 @@
+//! Reading and checking one message of about 25 kB: `cargo bench --bench check`.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use onward::fhir::json::{Limits, parse};
+use onward::issue::Issues;
+use onward::profile::facts::r4;
+use onward::profile::structure::check_bundle;
+use serde_json::{Value, json};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A message Bundle as published messages are: some twenty resources, indented, some narrative.
+fn message() -> String {
+    let entry = |index: usize| {
+        let full_url = format!("urn:uuid:00000000-0000-4000-8000-{index:012}");
+        json!({"fullUrl": full_url, "resource": {
+            "resourceType": "Observation",
+            "id": format!("00000000-0000-4000-8000-{index:012}"),
+            "meta": {
+                "lastUpdated": "2023-06-01T12:00:00.1234567+00:00",
+                "profile": ["https://fhir.hl7.org.uk/StructureDefinition/UKCore-Observation"],
+            },
+            "text": {"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">Some words</div>"},
+            "status": "final",
+            "category": [{"coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs",
+            }]}],
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "27113001", "display": "Body weight"}]},
+            "subject": {"reference": full_url, "identifier": {"system": "urn:x", "value": "1"}},
+            "effectivePeriod": {"start": "2023-06-01T12:00:00+01:00", "end": "2023-06-01"},
+            "valueQuantity": {"value": 70.50, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
+        }})
+    };
+    let entries: Vec<Value> = (0..15).map(entry).collect();
+    let bundle = json!({"resourceType": "Bundle", "id": "b", "type": "collection", "entry": entries});
+    // Indented by four, so that white space weighs as much as in published messages.
+    serde_json::to_string_pretty(&bundle).expect("a Value is JSON").replace("  ", "    ")
+}
+
+fn read(c: &mut Criterion) {
+    let text = message();
+    let mut group = c.benchmark_group("read");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    let limits = Limits::default();
+    group.bench_function("ours", |b| b.iter(|| parse(black_box(text.as_bytes()), &limits)));
+    group.bench_function("serde_json", |b| b.iter(|| serde_json::from_slice::<Value>(black_box(text.as_bytes()))));
+    let compact = serde_json::from_str::<Value>(&text).expect("it is JSON").to_string();
+    group.throughput(Throughput::Bytes(compact.len() as u64));
+    group.bench_function("ours, compact", |b| b.iter(|| parse(black_box(compact.as_bytes()), &limits)));
+    group.bench_function("serde_json, compact", |b| {
+        b.iter(|| serde_json::from_slice::<Value>(black_box(compact.as_bytes())));
+    });
+    group.finish();
+}
+
+fn check(c: &mut Criterion) {
+    let start = Instant::now();
+    let types = r4().types().len();
+    println!("compiling the facts of {types} types took {:?}", start.elapsed());
+    let bundle = serde_json::from_str::<Value>(&message()).expect("it is JSON");
+    c.bench_function("check structure", |b| {
+        b.iter(|| {
+            let mut issues = Issues::default();
+            check_bundle(black_box(&bundle), &mut issues);
+            assert!(issues.is_empty(), "{issues:?}");
+        });
+    });
+}
+
+criterion_group!(benches, read, check);
+criterion_main!(benches);

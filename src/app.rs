@@ -1,0 +1,363 @@
+//! The composition root: a configuration becomes a running gateway, and a running gateway stops in good order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rustls::pki_types::ServerName;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::bars::reply;
+use crate::booking::command::{Command, PublishSlots};
+use crate::booking::decide::decide;
+use crate::booking::decision::Rules;
+use crate::config::{self, ClientAuth, Config};
+use crate::fhir::json;
+use crate::http::{self, Front, Server, ServerSettings, Systems};
+use crate::intake::{Intake, Render, Settings};
+use crate::outbox::destination::Destination;
+use crate::outbox::health::{Health, State};
+use crate::outbox::{self, Outbox, OutboxHandle};
+use crate::pas;
+use crate::pas::channel::Channel;
+use crate::status::{Certificate, DestinationHealth, Heartbeats, StatusServer, StatusSources};
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{Answer, Letter, Message, Store, StoreError, Verdict, Work};
+use crate::tls::reload::Reload;
+use crate::tls::{self, Expiry, ReloadingClient, ReloadingServer, TlsError, Watcher};
+use crate::{mllp, telemetry};
+
+/// Why a gateway does not start. Each names what is to be mended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The settings contradict each other or the world.
+    #[error("the configuration cannot be used:\n{0}")]
+    Config(String),
+    /// A certificate, key or revocation list cannot be used.
+    #[error("{what}: {source}")]
+    Tls {
+        /// What it is for.
+        what: String,
+        /// Which file, and why.
+        source: TlsError,
+    },
+    /// The database cannot be used.
+    #[error("{}: {source}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// An address cannot be listened on, or a thread not started.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+/// A running gateway.
+pub struct App {
+    /// Where the API is: `https://host:port/FHIR/R4`.
+    pub base: String,
+    /// Where the API listens.
+    pub https: SocketAddr,
+    /// Where the status page is.
+    pub status: SocketAddr,
+    /// Where HL7 v2 is listened for: name and address.
+    pub mllp: Vec<(String, SocketAddr)>,
+    /// Everything that is kept.
+    pub store: Arc<dyn Store>,
+    server: Server,
+    _status: StatusServer,
+    _watcher: Watcher,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl App {
+    /// Starts everything, or nothing.
+    pub async fn start(config: Config) -> Result<Self, AppError> {
+        tls::install_provider();
+        check(&config)?;
+        let config = Arc::new(config);
+        let tls = load_tls(&config)?;
+        let clients = load_clients(&config)?;
+        let store = open_store(&config)?;
+        publish_services(&config, store.as_ref()).await?;
+        let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let outbox = start_outbox(&config, &store, &clients, &shutdown, &tracker)?;
+        let listener = bind("https", config.https.listen)?;
+        let https = listener.local_addr().map_err(io("https"))?;
+        let base = format!("https://{}:{}{}", config.https.host, https.port(), http::BASE);
+        let intake = Arc::new(Intake::new(Arc::clone(&store), settings(&config, &outbox)?));
+        let heartbeats = Heartbeats::default();
+        let front = front(&config, Arc::clone(&intake), base.clone());
+        let server = Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
+        let mllp = listen_mllp(&config, &intake, &shutdown, &tracker).await?;
+        let status = StatusServer::start(&config.status, sources(&config, &store, &outbox, &tls, &clients, https, heartbeats))
+            .map_err(io("status"))?;
+        let watched = std::iter::once(Arc::clone(&tls) as Arc<dyn Reload>)
+            .chain(clients.iter().map(|(_, client)| Arc::clone(client) as Arc<dyn Reload>));
+        let watcher = Watcher::start(Duration::from_secs(1), watched.collect()).map_err(io("certificate watcher"))?;
+        Ok(Self {
+            base,
+            https,
+            status: status.address(),
+            mllp,
+            store,
+            server,
+            _status: status,
+            _watcher: watcher,
+            shutdown,
+            tracker,
+        })
+    }
+
+    /// Takes nothing new, finishes what is under way, and closes the store.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        self.shutdown.cancel();
+        self.tracker.close();
+        let _ = tokio::time::timeout(Duration::from_secs(10), self.tracker.wait()).await;
+        let store = self.store;
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+fn io(what: &str) -> impl FnOnce(std::io::Error) -> AppError + use<> {
+    let what = what.to_owned();
+    move |source| AppError::Io { what, source }
+}
+
+fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).map_err(io(&format!("{what}: {address}")))
+}
+
+fn check(config: &Config) -> Result<(), AppError> {
+    let findings = config.check();
+    let errors: Vec<String> = findings.iter().filter(|finding| finding.is_error()).map(ToString::to_string).collect();
+    if errors.is_empty() { Ok(()) } else { Err(AppError::Config(errors.join("\n"))) }
+}
+
+fn load_tls(config: &Config) -> Result<Arc<ReloadingServer>, AppError> {
+    let https = &config.https;
+    let settings = tls::ServerTls {
+        cert: https.cert.clone(),
+        key: https.key.clone(),
+        client_ca: https.client_ca.clone(),
+        client_auth: match https.client_auth {
+            ClientAuth::Off => tls::server::ClientAuth::Off,
+            ClientAuth::Optional => tls::server::ClientAuth::Optional,
+            ClientAuth::Required => tls::server::ClientAuth::Required,
+        },
+        crl: https.crl.clone(),
+        host: Some(https.host.clone()),
+    };
+    ReloadingServer::load(settings, Timestamp::now()).map_err(|source| AppError::Tls { what: "https".into(), source })
+}
+
+/// Certificates for destinations that are spoken to over TLS, by the destination's name.
+type Clients = Vec<(String, Arc<ReloadingClient>)>;
+
+fn load_clients(config: &Config) -> Result<Clients, AppError> {
+    let with_tls = config.destination.iter().filter_map(|it| Some((it, it.tls.as_ref()?)));
+    with_tls.map(|(destination, files)| {
+        let settings = tls::ClientTls { ca: files.ca.clone(), cert: files.cert.clone(), key: files.key.clone() };
+        let what = format!("destination {}", destination.name);
+        let client = ReloadingClient::load(settings, Timestamp::now()).map_err(|source| AppError::Tls { what, source })?;
+        Ok((destination.name.clone(), client))
+    }).collect()
+}
+
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    let rules = Rules { sandbox: config.environment.is_sandbox() };
+    let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
+    let path = &config.store.path;
+    let store = SqliteStore::open(path, options, decide).map_err(|source| AppError::Store { path: path.clone(), source })?;
+    Ok(store)
+}
+
+/// The configured services take their place in the diary before the first request.
+async fn publish_services(config: &Config, store: &dyn Store) -> Result<(), AppError> {
+    let services = config.service.iter().map(|entry| (entry.to_service(), None)).collect();
+    let publish = PublishSlots { services, ..PublishSlots::default() };
+    let failed = |source| AppError::Store { path: config.store.path.clone(), source };
+    publish_diary(store, publish).await.map_err(failed)
+}
+
+/// Publishes a diary through the same door as everything else.
+pub async fn publish_diary(store: &dyn Store, publish: PublishSlots) -> Result<(), StoreError> {
+    let message = Message {
+        id: Uuid::now_v7(),
+        received_at: Timestamp::now(),
+        channel: "cli",
+        caller: "onward".into(),
+        organisation: String::new(),
+        kind: "diary".into(),
+        key: None,
+        correlation: String::new(),
+        bundle: String::new(),
+        body: Vec::new(),
+        issues: Vec::new(),
+    };
+    let answer = Box::new(|_: &Result<_, _>| Answer { status: 200, ..Answer::default() });
+    let work = Work::Decide { command: Box::new(Command::PublishSlots(publish)), answer };
+    match store.submit(message, work).await? {
+        Verdict::Accepted { .. } => Ok(()),
+        _ => Err(StoreError::Refused("the diary was refused")),
+    }
+}
+
+fn start_outbox(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    clients: &Clients,
+    shutdown: &CancellationToken,
+    tracker: &TaskTracker,
+) -> Result<OutboxHandle, AppError> {
+    let destinations = config.destination.iter().map(|it| {
+        let client = clients.iter().find(|(name, _)| *name == it.name).map(|(_, client)| Arc::clone(client));
+        Ok(Destination::from_config(it, client.map(|client| outbound_tls(it, client)).transpose()?))
+    });
+    let destinations = destinations.collect::<Result<Vec<_>, AppError>>()?;
+    Ok(Outbox::start(Arc::clone(store), destinations, shutdown, tracker))
+}
+
+fn outbound_tls(it: &config::Destination, client: Arc<ReloadingClient>) -> Result<outbox::destination::Tls, AppError> {
+    let name = it.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or_else(|| it.host.clone());
+    let server_name = ServerName::try_from(name)
+        .map_err(|_| AppError::Config(format!("destination {}: the server's name is no host name", it.name)))?;
+    Ok(outbox::destination::Tls { server_name, config: Arc::new(move || client.config()) })
+}
+
+fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, AppError> {
+    let outbox = outbox.clone();
+    let closed = Arc::clone(config);
+    Ok(Settings {
+        sandbox: config.environment.is_sandbox(),
+        json: json::Limits { depth_max: config.https.json_depth_max, ..json::Limits::default() },
+        entries_max: config.https.entries_max,
+        case_system: reply::case_system(&config.https.host),
+        closed: Arc::new(move |code| {
+            let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+            closed.organisation.iter().any(|it| it.ods == *code && it.is_closed(today))
+        }),
+        render: render(config)?,
+        wake: Arc::new(move || outbox.wake()),
+    })
+}
+
+/// How each destination's messages look is settled at start, so that nothing can fail inside a transaction.
+fn render(config: &Config) -> Result<Render, AppError> {
+    let channels: Vec<(String, Channel)> = config.destination.iter().map(|it| {
+        let channel = it.channel.clone().try_into().map_err(|error| {
+            AppError::Config(format!("destination {}: channel: {error}", it.name))
+        })?;
+        Ok((it.name.clone(), channel))
+    }).collect::<Result<_, AppError>>()?;
+    Ok(Arc::new(move |notice, message| {
+        let wanted = notice.service.destination.as_ref()?;
+        let (name, channel) = channels.iter().find(|(name, _)| name == wanted)?;
+        let rendered = pas::render(notice, channel, message).ok()?;
+        Some(Letter {
+            destination: name.clone(),
+            key: notice.patient.id.0,
+            event: rendered.event.to_owned(),
+            control_id: rendered.control_id,
+            body: rendered.body,
+        })
+    }))
+}
+
+fn front(config: &Config, intake: Arc<Intake>, base: String) -> Arc<Front> {
+    let https = &config.https;
+    let limits = http::Limits {
+        body_bytes_max: https.body_bytes_max,
+        inflated_bytes_max: https.inflated_bytes_max,
+        request_timeout_ms: https.request_timeout_ms,
+        answer_timeout_ms: https.answer_timeout_ms,
+        slot_range_days_max: https.slot_range_days_max,
+        rate_per_second: https.rate_per_second,
+    };
+    let systems = Systems::new(config.system.clone(), https.client_auth == ClientAuth::Off);
+    Arc::new(Front::new(intake, systems, base, limits))
+}
+
+fn server_settings(config: &Config, listener: TcpListener, tls: &Arc<ReloadingServer>, beats: &Heartbeats) -> ServerSettings {
+    let beats = beats.clone();
+    ServerSettings {
+        listener,
+        tls: Arc::clone(tls),
+        limits: config.https.clone(),
+        pulse: Arc::new(move || {
+            let beat = beats.register();
+            Box::new(move || beat.beat())
+        }),
+    }
+}
+
+async fn listen_mllp(
+    _config: &Arc<Config>,
+    _intake: &Arc<Intake>,
+    _shutdown: &CancellationToken,
+    _tracker: &TaskTracker,
+) -> Result<Vec<(String, SocketAddr)>, AppError> {
+    Ok(Vec::new())
+}
+
+fn sources(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    outbox: &OutboxHandle,
+    tls: &Arc<ReloadingServer>,
+    clients: &Clients,
+    https: SocketAddr,
+    api_heartbeats: Heartbeats,
+) -> StatusSources {
+    let (tls, clients, outbox) = (Arc::clone(tls), clients.clone(), outbox.clone());
+    StatusSources {
+        store: Some(Arc::clone(store)),
+        database_file: Some(config.store.path.clone()),
+        certificates: Box::new(move || {
+            let ours = tls.expiries().into_iter().map(|expiry| certificate("https", expiry));
+            let theirs = clients.iter().flat_map(|(name, client)| {
+                client.expiries().into_iter().map(move |expiry| certificate(&format!("destination {name}"), expiry))
+            });
+            ours.chain(theirs).collect()
+        }),
+        destinations: Box::new(move || outbox.health().into_iter().map(health).collect()),
+        api_address: Some(https),
+        api_heartbeats,
+    }
+}
+
+fn certificate(of: &str, expiry: Expiry) -> Certificate {
+    Certificate { name: format!("{of}: {}", expiry.name), not_after: expiry.not_after }
+}
+
+fn health(it: Health) -> DestinationHealth {
+    let down = it.state == State::Down;
+    DestinationHealth {
+        up: !down,
+        since: it.since,
+        last_response: it.last_response,
+        response_code: it.last_response.filter(|_| !down).map(|_| "AA".into()),
+        timeout: down && it.last_error.as_deref() == Some("timeout"),
+        last_error: it.last_error.filter(|_| down),
+        name: it.destination,
+    }
+}
+
+/// Starts logging and measuring; to be called once, before anything else.
+pub fn install_telemetry(config: &Config) -> Result<(), AppError> {
+    telemetry::install(&config.log).map(drop).map_err(|error| AppError::Config(error.to_string()))
+}

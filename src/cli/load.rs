@@ -1,0 +1,183 @@
+//! `onward load`: puts a load on a gateway on this machine, and measures.
+
+use std::io::IsTerminal as _;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use hyper::Uri;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use rustls::ClientConfig;
+
+use crate::load::client::Client;
+use crate::load::{Mix, Mode, Plan, Report, run};
+use crate::tls::ClientTls;
+use crate::tls::client::client_config;
+
+const API: &str = "/FHIR/R4";
+
+/// Put a load of synthetic messages on a gateway on this machine.
+#[derive(Debug, Args)]
+pub struct LoadCommand {
+    /// The gateway's address; it must be one of this machine.
+    #[arg(long, default_value = "https://127.0.0.1:8443/FHIR/R4")]
+    pub target: String,
+    /// Client certificate.
+    #[arg(long, requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its private key.
+    #[arg(long, requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// Authority of the gateway's certificate.
+    #[arg(long)]
+    pub ca: PathBuf,
+    /// Kinds of request and their weights.
+    #[arg(long, default_value = "referral=8,booking=1,read=10")]
+    pub mix: Mix,
+    /// Requests in a second, whether or not the gateway keeps up; without it, each worker waits for its answer.
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<f64>,
+    /// How many requests may be under way at once [default: 16; with --rate: 256].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub concurrency: Option<u16>,
+    /// Seconds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub duration: u32,
+    /// The service that is referred to and booked with.
+    #[arg(long, default_value = "111111111")]
+    pub service: String,
+    /// Use HTTP/2.
+    #[arg(long)]
+    pub http2: bool,
+    /// How many connections [default: one for each request under way; with --http2: 1].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub connections: Option<u16>,
+    /// Decides names, addresses and the order of kinds; the patients' numbers are always new.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+impl LoadCommand {
+    /// Runs it; gives the exit code: 0 no errors but conflicts, 1 wrong usage, 2 errors.
+    pub fn run(&self, json: bool) -> anyhow::Result<i32> {
+        let (base, address, tls) = match self.prepare() {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                eprintln!("{error:#}");
+                return Ok(1);
+            }
+        };
+        // One thread: the gateway needs the others.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let report = runtime.block_on(self.load(&base, address, tls))?;
+        match json {
+            true => println!("{}", serde_json::to_string_pretty(&report)?),
+            false => print!("{report}"),
+        }
+        Ok(if report.is_good() { 0 } else { 2 })
+    }
+
+    fn prepare(&self) -> anyhow::Result<(String, SocketAddr, Arc<ClientConfig>)> {
+        let (base, address) = local(&self.target)?;
+        let settings = ClientTls { ca: self.ca.clone(), cert: self.cert.clone(), key: self.key.clone() };
+        Ok((base, address, client_config(&settings, Timestamp::now())?))
+    }
+
+    async fn load(&self, base: &str, address: SocketAddr, tls: Arc<ClientConfig>) -> anyhow::Result<Report> {
+        let plan = self.plan();
+        let connections = match self.http2 {
+            true => usize::from(self.connections.unwrap_or(1)).min(plan.workers),
+            false => 1,
+        };
+        let client = || {
+            let client = Client::new(base, Arc::clone(&tls))?.at(address);
+            anyhow::Ok(if self.http2 { client.over_http2() } else { client })
+        };
+        let clients = (0..connections).map(|_| client()).collect::<Result<Vec<_>, _>>()?;
+        let bar = bar(plan.duration);
+        let report = run(&plan, &clients, base, |requests, errors| show(&bar, requests, errors)).await;
+        bar.finish_and_clear();
+        Ok(report?)
+    }
+
+    /// Over HTTP/1.1 a request under way has a connection to itself, so their numbers are the same.
+    fn plan(&self) -> Plan {
+        let usual = if self.rate.is_some() { 256 } else { 16 };
+        let workers = self.concurrency.or(self.connections.filter(|_| !self.http2)).unwrap_or(usual);
+        let at_most = self.connections.filter(|_| !self.http2).unwrap_or(u16::MAX);
+        Plan {
+            mix: self.mix.clone(),
+            mode: self.rate.map_or(Mode::Closed, Mode::Rate),
+            duration: Duration::from_secs(u64::from(self.duration)),
+            workers: usize::from(workers.min(at_most)),
+            service: self.service.clone(),
+            seed: self.seed,
+        }
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.01..=1_000_000.0).contains(&rate) { Ok(rate) } else { Err("0.01 to 1000000".to_owned()) }
+}
+
+/// The target with its path, and its address. A load on somebody else's machine is an attack, so there is no way to ask
+/// for one.
+fn local(target: &str) -> anyhow::Result<(String, SocketAddr)> {
+    let uri: Uri = target.parse().with_context(|| format!("{target} is not a URL"))?;
+    anyhow::ensure!(uri.scheme_str() == Some("https"), "{target} is not an https URL");
+    let host = uri.host().with_context(|| format!("{target} has no host"))?.trim_matches(['[', ']']);
+    let addresses: Vec<SocketAddr> = (host, uri.port_u16().unwrap_or(443))
+        .to_socket_addrs()
+        .with_context(|| format!("{host} has no address"))?
+        .collect();
+    anyhow::ensure!(
+        addresses.iter().all(|address| address.ip().is_loopback()),
+        "{host} is not this machine: loads go to it only"
+    );
+    let address = *addresses.first().with_context(|| format!("{host} has no address"))?;
+    let base = target.trim_end_matches('/');
+    let base = if matches!(uri.path(), "" | "/") { format!("{base}{API}") } else { base.to_owned() };
+    Ok((base, address))
+}
+
+fn bar(duration: Duration) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    // The template is a constant that the library takes.
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} s  {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(duration.as_secs()).with_style(style)
+}
+
+fn show(bar: &ProgressBar, requests: u64, errors: u64) {
+    bar.set_position(bar.elapsed().as_secs());
+    bar.set_message(format!("{requests} requests, {errors} errors"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_to_this_machine_only() {
+        assert_eq!(local("https://127.0.0.1:8443").unwrap().0, "https://127.0.0.1:8443/FHIR/R4");
+        assert_eq!(local("https://127.0.0.1:8443/").unwrap().0, "https://127.0.0.1:8443/FHIR/R4");
+        assert_eq!(local("https://[::1]:1/x/").unwrap(), ("https://[::1]:1/x".to_owned(), "[::1]:1".parse().unwrap()));
+        for elsewhere in [
+            "https://192.0.2.1/",
+            "https://0.0.0.0/",
+            "https://[2001:db8::1]/",
+            "nothing",
+            "/path",
+            "http://127.0.0.1/",
+        ] {
+            assert!(local(elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+}

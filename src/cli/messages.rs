@@ -1,0 +1,173 @@
+//! `onward messages`: the journal. What came in, what was found in it, what was answered.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::place::Place;
+use super::{CallerFault, print, print_bytes, print_json, table};
+use crate::store::{Answer, IssueRow, MessageRow, Page};
+
+/// Look at what came in and what became of it.
+#[derive(Debug, Subcommand)]
+pub enum MessagesCommand {
+    /// List messages, newest first.
+    List(ListArgs),
+    /// Show one message: its journal row, what was found, what was answered.
+    Show(ShowArgs),
+    /// Count messages by outcome.
+    Counts(Place),
+}
+
+/// What `onward messages list` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Where the store is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Only these: accepted, refused, duplicate or repeated
+    #[arg(long, value_parser = ["accepted", "refused", "duplicate", "repeated"])]
+    pub outcome: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+}
+
+/// What `onward messages show` takes.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The message's id
+    pub id: Uuid,
+    /// Print the bytes as they came, and nothing else; with --json they are added in base64
+    #[arg(long)]
+    pub body: bool,
+    /// Where the store is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+impl MessagesCommand {
+    /// Runs it; answers the exit code.
+    pub fn run(&self, json: bool) -> anyhow::Result<i32> {
+        match self {
+            Self::List(args) => list(args, json)?,
+            Self::Show(args) => show(args, json)?,
+            Self::Counts(place) => counts(place, json)?,
+        }
+        Ok(0)
+    }
+}
+
+fn list(args: &ListArgs, json: bool) -> anyhow::Result<()> {
+    let (_, store) = args.place.open_store()?;
+    let rows = store.message_list(&Page { state: args.outcome.clone(), destination: None, limit: args.limit })?;
+    if json {
+        return print_json(&rows);
+    }
+    let heading = ["RECEIVED", "ID", "CHANNEL", "CALLER", "KIND", "OUTCOME", "STATUS", "CODES"];
+    print(&table::render(&heading, &rows.iter().map(line).collect::<Vec<_>>()))
+}
+
+fn line(row: &MessageRow) -> Vec<String> {
+    let codes: Vec<&str> = row.issues.iter().map(|issue| issue.code.as_str()).collect();
+    vec![
+        format!("{:.0}", row.received_at),
+        row.id.to_string(),
+        row.channel.clone(),
+        row.caller.clone(),
+        row.kind.clone(),
+        row.outcome.clone(),
+        row.status.to_string(),
+        codes.join(","),
+    ]
+}
+
+fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
+    let (_, store) = args.place.open_store()?;
+    let found = store.message_show(args.id)?;
+    let (row, body, answer) = found.ok_or_else(|| CallerFault(format!("there is no message {}", args.id)))?;
+    match (json, args.body) {
+        (true, with_body) => print_json(&document(&row, &body, &answer, with_body)?),
+        (false, true) => print_bytes(&body),
+        (false, false) => print(&text(&row, &body, &answer)),
+    }
+}
+
+/// What was translated into the booking model, and what is only carried along.
+fn report(_row: &MessageRow, _body: &[u8]) -> Option<String> {
+    // Here goes the mapping report of the dialects.
+    None
+}
+
+fn document(row: &MessageRow, body: &[u8], answer: &Answer, with_body: bool) -> anyhow::Result<Value> {
+    let mut document = serde_json::to_value(row)?;
+    document["answer"] = json!({ "status": answer.status, "body": answer.body.as_deref().map(body_text) });
+    document["report"] = json!(report(row, body));
+    if with_body {
+        document["body_base64"] = STANDARD.encode(body).into();
+    }
+    Ok(document)
+}
+
+fn text(row: &MessageRow, body: &[u8], answer: &Answer) -> String {
+    let mut text = table::pairs(&facts(row));
+    if !row.issues.is_empty() {
+        text += &format!("\nIssues\n{}", row.issues.iter().map(issue_line).collect::<String>());
+    }
+    if let Some(body) = &answer.body {
+        text += &format!("\nAnswer\n{}\n", indented(&body_text(body)));
+    }
+    if let Some(report) = report(row, body) {
+        text += &format!("\nTranslation\n{}\n", indented(&report));
+    }
+    text
+}
+
+fn facts(row: &MessageRow) -> Vec<(&'static str, String)> {
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    vec![
+        ("Message", row.id.to_string()),
+        ("Received", row.received_at.to_string()),
+        ("Channel", row.channel.clone()),
+        ("Caller", row.caller.clone()),
+        ("Organisation", row.organisation.clone()),
+        ("Kind", row.kind.clone()),
+        ("Outcome", row.outcome.clone()),
+        ("Status", row.status.to_string()),
+        ("Command", row.command.clone().unwrap_or_default()),
+        ("Patient", id(row.patient)),
+        ("Referral", id(row.referral)),
+        ("Appointment", id(row.appointment)),
+        ("Key", row.key.clone().unwrap_or_default()),
+        ("Correlation", row.correlation.clone()),
+        ("Bundle", row.bundle.clone()),
+        ("Body", format!("{} bytes", row.body_bytes)),
+        ("SHA-256", row.sha256.clone()),
+    ]
+}
+
+fn issue_line(issue: &IssueRow) -> String {
+    let place = if issue.at.is_empty() { String::new() } else { format!(" at {}", issue.at) };
+    format!("  {} {}{}: {}\n", issue.code, issue.severity, table::clean(&place), table::clean(&issue.text))
+}
+
+fn body_text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).replace('\r', "\n")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {}", table::clean(line))).collect::<Vec<_>>().join("\n")
+}
+
+fn counts(place: &Place, json: bool) -> anyhow::Result<()> {
+    let (_, store) = place.open_store()?;
+    let counts = store.message_counts()?;
+    if json {
+        let counts = counts.into_iter().map(|(outcome, count)| (outcome, count.into()));
+        return print_json(&counts.collect::<serde_json::Map<_, Value>>());
+    }
+    let rows: Vec<_> = counts.into_iter().map(|(outcome, count)| vec![outcome, count.to_string()]).collect();
+    print(&table::render(&["OUTCOME", "MESSAGES"], &rows))
+}

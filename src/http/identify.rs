@@ -1,0 +1,44 @@
+//! Certificate to registered system to the organisations that it may act for.
+
+use crate::config::{Organisations, System};
+use crate::intake::Caller;
+use crate::tls::PeerIdentity;
+
+/// What is known of the other end of a connection, kept with the connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Who it is by its certificate; `None`: it showed none.
+    pub identity: Option<PeerIdentity>,
+}
+
+/// The registered systems.
+#[derive(Clone, Debug)]
+pub struct Systems {
+    registered: Vec<System>,
+    /// Where no certificate is asked for, everybody is this one.
+    anonymous: Option<Caller>,
+}
+
+impl Systems {
+    /// `open`: the listener asks for no certificates, so callers are not known. For experiments only.
+    pub fn new(registered: Vec<System>, open: bool) -> Self {
+        let anonymous = open.then(|| Caller { system: "anonymous".into(), organisations: Organisations::Any });
+        Self { registered, anonymous }
+    }
+
+    /// The system at the other end.
+    pub fn caller(&self, peer: Option<&Peer>) -> Option<Caller> {
+        let found = peer.and_then(|peer| peer.identity.as_ref()).and_then(|identity| self.find(identity));
+        let known = found.map(|system| Caller { system: system.id.clone(), organisations: system.organisations.clone() });
+        known.or_else(|| self.anonymous.clone())
+    }
+
+    fn find(&self, identity: &PeerIdentity) -> Option<&System> {
+        self.registered.iter().find(|system| {
+            let pinned = system.certificate_sha256.iter().any(|pin| pin.as_str() == identity.sha256);
+            let named = system.common_name.is_some() && system.common_name == identity.common_name;
+            let located = system.uri.as_ref().is_some_and(|uri| identity.uris.contains(uri));
+            pinned || named || located
+        })
+    }
+}

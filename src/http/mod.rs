@@ -1,0 +1,235 @@
+//! FHIR and BaRS over HTTPS. Every request comes to one function; what it is follows from the table of
+//! interactions. Whatever fails is answered with an OperationOutcome, a panic included.
+
+mod body;
+mod identify;
+mod reads;
+mod server;
+mod throttle;
+
+pub use identify::{Peer, Systems};
+pub use server::{Pulse, Server, ServerSettings};
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::FutureExt;
+use jiff::Timestamp;
+
+use crate::bars::capability::{INTERACTIONS, Interaction, Kind, NOT_OFFERED};
+use crate::bars::headers::{self, Headers, Strictness};
+use crate::bars::negotiate;
+use crate::bars::search::Params;
+use crate::intake::{self, Caller, Intake, Reply};
+use crate::issue::{
+    CLIENT_UNKNOWN, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, PATH_UNKNOWN, THROTTLED, TIMEOUT,
+};
+use throttle::Throttle;
+
+/// The path below which everything is.
+pub const BASE: &str = "/FHIR/R4";
+
+/// What answering a request needs.
+pub struct Front {
+    /// The use case.
+    pub intake: Arc<Intake>,
+    /// Who may call.
+    pub systems: Systems,
+    /// `https://host:port/FHIR/R4`.
+    pub base: String,
+    /// Limits of requests.
+    pub limits: Limits,
+    /// When it began to serve.
+    pub started: Timestamp,
+    throttle: Throttle,
+}
+
+/// Limits of requests; see `config::Https`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct Limits {
+    pub body_bytes_max: usize,
+    pub inflated_bytes_max: usize,
+    pub request_timeout_ms: u64,
+    pub answer_timeout_ms: u64,
+    pub slot_range_days_max: u32,
+    pub rate_per_second: u32,
+}
+
+impl Front {
+    /// Ready to answer.
+    pub fn new(intake: Arc<Intake>, systems: Systems, base: String, limits: Limits) -> Self {
+        let throttle = Throttle::new(limits.rate_per_second);
+        Self { intake, systems, base, limits, started: Timestamp::now(), throttle }
+    }
+
+    /// Answers a request, whatever it is.
+    pub async fn serve(self: Arc<Self>, request: HttpRequest, payload: Payload) -> HttpResponse {
+        let began = std::time::Instant::now();
+        let route = route(request.method().as_str(), request.path());
+        let name = route.as_ref().map_or("none", |(interaction, _)| interaction.path);
+        let answered = AssertUnwindSafe(self.answer(&request, payload, route)).catch_unwind().await;
+        let reply = answered.unwrap_or_else(|_| {
+            tracing::error!(route = name, "a request panicked");
+            intake::refusal(&Issue::new(&INTERNAL, "").into(), "Onward")
+        });
+        metrics::histogram!(crate::telemetry::metric::REQUEST_SECONDS, "route" => name).record(began.elapsed().as_secs_f64());
+        metrics::counter!(crate::telemetry::metric::REQUESTS, "route" => name, "status" => reply.status.to_string()).increment(1);
+        respond(&request, reply)
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        request: &HttpRequest,
+        payload: Payload,
+        route: Result<(&'static Interaction, &str), Issue>,
+    ) -> Reply {
+        let (interaction, id) = match route {
+            Ok(found) => found,
+            Err(issue) => return intake::refusal(&issue.into(), "Onward"),
+        };
+        let caller = self.systems.caller(request.conn_data::<Peer>());
+        if let Some(caller) = &caller
+            && !self.throttle.admit(&caller.system)
+        {
+            return intake::refusal(&Issue::new(&THROTTLED, "").into(), "Onward");
+        }
+        let (headers, issues) = read_headers(request, interaction.kind);
+        match interaction.kind {
+            Kind::ProcessMessage => self.process_message(request, payload, caller.as_ref(), headers, issues).await,
+            kind => self.read(kind, request, caller.as_ref(), &headers, issues, id),
+        }
+    }
+
+    async fn process_message(
+        self: &Arc<Self>,
+        request: &HttpRequest,
+        payload: Payload,
+        caller: Option<&Caller>,
+        headers: Headers,
+        issues: Issues,
+    ) -> Reply {
+        let body = match body::read(request, payload, &self.limits).await {
+            Ok(body) => body,
+            Err(issue) => return intake::refusal(&issue.into(), "Onward"),
+        };
+        let wait = std::time::Duration::from_millis(self.limits.answer_timeout_ms);
+        let work = self.intake.process_message(caller, headers, issues, body);
+        // The work goes on when the answer comes too late; the sender's retry then finds it in the ledger.
+        match tokio::time::timeout(wait, work).await {
+            Ok(reply) => reply,
+            Err(_) => intake::refusal(&Issue::new(&TIMEOUT, "").into(), "Onward"),
+        }
+    }
+
+    fn read(
+        &self,
+        kind: Kind,
+        request: &HttpRequest,
+        caller: Option<&Caller>,
+        headers: &Headers,
+        mut issues: Issues,
+        id: &str,
+    ) -> Reply {
+        if caller.is_none() && kind != Kind::Metadata {
+            issues = Issue::new(&CLIENT_UNKNOWN, "").into();
+        }
+        if issues.has_errors() {
+            return intake::refusal(&issues, "Onward");
+        }
+        let params = Params::read(request.query_string());
+        match reads::answer(self, kind, &params, headers, id) {
+            Ok(body) => Reply { status: 200, body },
+            Err(issues) => intake::refusal(&issues, "Onward"),
+        }
+    }
+}
+
+/// The interaction of a path, and the id in it.
+fn route<'p>(method: &str, path: &'p str) -> Result<(&'static Interaction, &'p str), Issue> {
+    let Some(path) = path.strip_prefix(BASE) else { return Err(Issue::new(&PATH_UNKNOWN, "http.path")) };
+    let matching: Vec<_> = INTERACTIONS.iter().filter_map(|it| Some((it, matches(it.path, path)?))).collect();
+    let head_as_get = if method == "HEAD" { "GET" } else { method };
+    match matching.iter().find(|(it, _)| it.method == head_as_get) {
+        Some((interaction, id)) => Ok((interaction, id)),
+        None if !matching.is_empty() => Err(Issue::new(&METHOD_UNKNOWN, "http.method")),
+        None if NOT_OFFERED.iter().any(|known| path.starts_with(known)) => Err(Issue::new(&NOT_IMPLEMENTED, "http.path")),
+        None => Err(Issue::new(&PATH_UNKNOWN, "http.path")),
+    }
+}
+
+/// The id that stands for `{id}`, empty where the pattern has none. `/Slot` is not `/Slot/`.
+fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    match pattern.strip_suffix("{id}") {
+        Some(start) => path.strip_prefix(start).filter(|id| !id.contains('/')),
+        None => (pattern == path || pattern.replace('$', "%24") == path).then_some(""),
+    }
+}
+
+fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
+    let get = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let strictness = match kind {
+        Kind::Metadata => Strictness::Nothing,
+        Kind::ProcessMessage => Strictness::IdsAndTarget,
+        _ => Strictness::Ids,
+    };
+    let (headers, mut issues) = headers::read(get, strictness);
+    let format = Params::read(request.query_string());
+    let mut forms = vec![negotiate::accept(get("Accept"), format.first("_format"))];
+    if kind == Kind::ProcessMessage {
+        forms.push(negotiate::content_type(get("Content-Type")));
+    }
+    // The form comes first: nothing else can be said in a form that the caller cannot read.
+    let mut found = Issues::default();
+    forms.into_iter().filter_map(Result::err).for_each(|issue| found.push(issue));
+    found.extend(std::mem::take(&mut issues));
+    (headers, found)
+}
+
+/// The answer with the echoed ids, gzipped where that is asked for and worth it.
+fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(reply.status).unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, "application/fhir+json; version=1.5.0"));
+    for name in ["X-Request-Id", "X-Correlation-Id"] {
+        if let Some(value) = request.headers().get(name) {
+            response.insert_header((name, value.clone()));
+        }
+    }
+    if matches!(reply.status, 425 | 429 | 503) {
+        response.insert_header((header::RETRY_AFTER, "1"));
+    }
+    match body::gzipped(request, &reply.body) {
+        Some(gzipped) => response.insert_header((header::CONTENT_ENCODING, "gzip")).body(gzipped),
+        None => response.body(reply.body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(method: &str, path: &str) -> Result<Kind, &'static str> {
+        route(method, path).map(|(interaction, _)| interaction.kind).map_err(|issue| issue.code.id)
+    }
+
+    #[test]
+    fn routes_follow_the_table() {
+        assert_eq!(kind("POST", "/FHIR/R4/$process-message"), Ok(Kind::ProcessMessage));
+        assert_eq!(kind("GET", "/FHIR/R4/Slot"), Ok(Kind::SlotSearch));
+        assert_eq!(kind("GET", "/FHIR/R4/Appointment/"), Ok(Kind::AppointmentRead));
+        assert_eq!(route("GET", "/FHIR/R4/Appointment/abc").unwrap().1, "abc");
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_named() {
+        assert_eq!(kind("PUT", "/FHIR/R4/$process-message"), Err(METHOD_UNKNOWN.id));
+        assert_eq!(kind("GET", "/FHIR/R4/Slots"), Err(PATH_UNKNOWN.id));
+        assert_eq!(kind("GET", "/FHIR/R4/slot"), Err(PATH_UNKNOWN.id));
+        assert_eq!(kind("GET", "/"), Err(PATH_UNKNOWN.id));
+        assert_eq!(kind("POST", "/FHIR/R4/DocumentReference"), Err(NOT_IMPLEMENTED.id));
+    }
+}

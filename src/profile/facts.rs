@@ -1,0 +1,194 @@
+//! R4's definitions, compiled once from the tables under `profiles/r4/` (made by `scripts/r4_facts.py`).
+//!
+//! A type is a list of elements and a table from JSON property names to them, in which a choice has one name for
+//! each of its types (R4 2.6.2.2: `value[x]` becomes `valueQuantity`). Looking a property up neither allocates
+//! nor hashes the whole name: this is most of the work of checking a message.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::primitive::Primitive;
+
+mod names;
+mod read;
+
+pub use self::names::NameTable;
+
+/// Everything that is known about R4.
+#[derive(Debug)]
+pub struct Facts {
+    types: Vec<Type>,
+    lists: Vec<CodeList>,
+    by_name: HashMap<&'static str, TypeId>,
+}
+
+/// Which type, within [`Facts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeId(u16);
+
+/// Which code list, within [`Facts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListId(u16);
+
+/// What a type's JSON looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An object whose `resourceType` says what it is; abstract ones stand for any resource.
+    Resource {
+        /// `Resource` and `DomainResource`.
+        is_abstract: bool,
+    },
+    /// An object: a data type, or an element with children of its own.
+    Complex,
+    /// A string, number or boolean.
+    Primitive(Primitive),
+}
+
+/// Types with a rule that no table row can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// None.
+    None,
+    /// Has a value or extensions (ext-1).
+    Extension,
+    /// Has a reference, an identifier or a display (R4 2.3.0).
+    Reference,
+    /// Matches a required list by its own system and code.
+    Coding,
+    /// Matches a required list by any of its codings.
+    CodeableConcept,
+}
+
+/// One resource type, data type or element with children of its own.
+#[derive(Debug)]
+pub struct Type {
+    /// `Patient`, `HumanName`, or the path of an element: `Patient.contact`.
+    pub name: &'static str,
+    /// What its JSON looks like.
+    pub kind: Kind,
+    /// Its rule beyond the table.
+    pub special: Special,
+    /// Its elements in the order of their definition, the inherited ones first.
+    pub elements: Vec<Element>,
+    /// One bit for each element that must be there.
+    pub required: u128,
+    fields: Vec<Field>,
+    names: NameTable,
+}
+
+/// One element of a type.
+#[derive(Debug)]
+pub struct Element {
+    /// Its name; of a choice without `[x]`, as in FHIRPath.
+    pub name: &'static str,
+    /// May it repeat, and so is an array?
+    pub many: bool,
+    /// Does the table allow it at all? (`xhtml` may have no extension.)
+    pub allowed: bool,
+    /// Is it a choice of types?
+    pub choice: bool,
+    /// The code list that its value must be from.
+    pub list: Option<ListId>,
+}
+
+/// One JSON property of a type: an element, or a choice in one of its types.
+#[derive(Debug)]
+pub struct Field {
+    /// The property's name.
+    pub key: Box<str>,
+    /// Index in [`Type::elements`].
+    pub element: u8,
+    /// The type of its value.
+    pub kind: TypeId,
+    /// What a Reference may point to; empty for anything.
+    pub targets: Box<[&'static str]>,
+}
+
+/// The codes of a required value set.
+#[derive(Debug)]
+pub struct CodeList {
+    /// Its id below `http://hl7.org/fhir/ValueSet/`.
+    pub name: &'static str,
+    systems: Vec<(&'static str, Vec<&'static str>)>,
+    sorted: Vec<&'static str>,
+}
+
+static R4: LazyLock<Facts> = LazyLock::new(|| {
+    read::compile(include_str!("../../profiles/r4/structure.txt"), include_str!("../../profiles/r4/codes.txt"))
+});
+
+/// The facts of R4 4.0.1; compiled at the first call, in about a millisecond.
+pub fn r4() -> &'static Facts {
+    &R4
+}
+
+impl Facts {
+    /// The type of this id.
+    pub fn of(&self, id: TypeId) -> &Type {
+        &self.types[usize::from(id.0)]
+    }
+
+    /// The code list of this id.
+    pub fn list(&self, id: ListId) -> &CodeList {
+        &self.lists[usize::from(id.0)]
+    }
+
+    /// The type of this name or path.
+    pub fn named(&self, name: &str) -> Option<&Type> {
+        self.by_name.get(name).map(|id| self.of(*id))
+    }
+
+    /// The concrete resource type of this name.
+    pub fn resource(&self, name: &str) -> Option<&Type> {
+        self.named(name).filter(|found| found.kind == Kind::Resource { is_abstract: false })
+    }
+
+    /// All types.
+    pub fn types(&self) -> &[Type] {
+        &self.types
+    }
+}
+
+impl Type {
+    /// The property of this name; true where it is the `_name` that holds a primitive's id and extensions.
+    #[inline]
+    pub fn field(&self, key: &str) -> Option<(&Field, bool)> {
+        let (name, sibling) = match key.strip_prefix('_') {
+            Some(name) => (name, true),
+            None => (key, false),
+        };
+        let field = self.names.find(name, |index| &self.fields[index].key)?;
+        Some((&self.fields[field], sibling))
+    }
+
+    /// The element that a property is of.
+    #[inline]
+    pub fn element(&self, field: &Field) -> &Element {
+        &self.elements[usize::from(field.element)]
+    }
+
+    /// All properties.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+}
+
+impl CodeList {
+    /// Is it a code of any of the list's systems?
+    pub fn has_code(&self, code: &str) -> bool {
+        self.sorted.binary_search(&code).is_ok()
+    }
+
+    /// Is it this code of this system?
+    pub fn has(&self, system: &str, code: &str) -> bool {
+        self.systems.iter().any(|(own, codes)| *own == system && codes.contains(&code))
+    }
+
+    /// All codes, in the order of their definition.
+    pub fn codes(&self) -> impl Iterator<Item = &'static str> {
+        self.systems.iter().flat_map(|(_, codes)| codes.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! Compiles the tables. They are part of this program, so a fault in one is a fault of the build: it ends the
+//! program at once, and the tests of this module read every line.
+
+use std::collections::HashMap;
+
+use super::{CodeList, Element, Facts, Field, Kind, ListId, NameTable, Special, Type, TypeId};
+use crate::profile::primitive::Primitive;
+
+/// A type as it stands in the table.
+struct Block {
+    name: &'static str,
+    parent: Option<&'static str>,
+    kind: &'static str,
+    rows: Vec<Row>,
+}
+
+/// `NAME MIN..MAX TYPES WORD…`
+#[derive(Clone, Copy)]
+struct Row {
+    path: &'static str,
+    name: &'static str,
+    min: &'static str,
+    max: &'static str,
+    types: &'static str,
+    list: Option<&'static str>,
+}
+
+struct Compiler {
+    blocks: Vec<Block>,
+    by_name: HashMap<&'static str, TypeId>,
+    lists_by_name: HashMap<&'static str, ListId>,
+    open_types: &'static str,
+}
+
+/// The facts that two tables hold.
+pub(super) fn compile(structure: &'static str, codes: &'static str) -> Facts {
+    let lists = code_lists(codes);
+    let (open_types, blocks) = blocks(structure);
+    let by_name = blocks.iter().enumerate().map(|(index, block)| (block.name, TypeId(index as u16))).collect();
+    let lists_by_name = lists.iter().enumerate().map(|(index, list)| (list.name, ListId(index as u16))).collect();
+    let compiler = Compiler { blocks, by_name, lists_by_name, open_types };
+    let types = compiler.blocks.iter().map(|block| compiler.compiled(block)).collect();
+    Facts { types, lists, by_name: compiler.by_name }
+}
+
+fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.lines().filter(|line| !line.starts_with('#'))
+}
+
+fn code_lists(table: &'static str) -> Vec<CodeList> {
+    let mut lists: Vec<CodeList> = Vec::new();
+    for line in lines(table) {
+        match (line.strip_prefix('\t'), lists.last_mut()) {
+            (Some(codes), Some(list)) => {
+                let mut words = codes.split('\t');
+                list.systems.push((words.next().unwrap_or_default(), words.collect()));
+            }
+            _ => lists.push(CodeList { name: line, systems: Vec::new(), sorted: Vec::new() }),
+        }
+    }
+    for list in &mut lists {
+        list.sorted = list.codes().collect();
+        list.sorted.sort_unstable();
+    }
+    lists
+}
+
+fn blocks(table: &'static str) -> (&'static str, Vec<Block>) {
+    let mut open_types = "";
+    let mut blocks: Vec<Block> = Vec::new();
+    for line in lines(table) {
+        if let Some(types) = line.strip_prefix("* = ") {
+            open_types = types;
+        } else if let (Some(text), Some(block)) = (line.strip_prefix(' '), blocks.last_mut()) {
+            let row = row(block.name, text);
+            block.rows.push(row);
+        } else {
+            blocks.push(head(line));
+        }
+    }
+    (open_types, blocks)
+}
+
+fn head(line: &'static str) -> Block {
+    let words: Vec<_> = line.split(' ').collect();
+    match words[..] {
+        [name, kind] => Block { name, parent: None, kind, rows: Vec::new() },
+        [name, "<", parent, kind] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
+        _ => panic!("not the head of a type: {line}"),
+    }
+}
+
+fn row(path: &'static str, text: &'static str) -> Row {
+    let mut words = text.split(' ');
+    let (Some(name), Some(range), Some(types)) = (words.next(), words.next(), words.next()) else {
+        panic!("not an element: {text}");
+    };
+    let Some((min, max)) = range.split_once("..") else { panic!("not a cardinality: {text}") };
+    let list = words.find_map(|word| word.strip_prefix('!'));
+    Row { path, name, min, max, types, list }
+}
+
+impl Compiler {
+    fn id(&self, name: &str) -> TypeId {
+        self.by_name.get(name).copied().unwrap_or_else(|| panic!("no type {name} in the table"))
+    }
+
+    fn block(&self, name: &str) -> &Block {
+        &self.blocks[usize::from(self.id(name).0)]
+    }
+
+    /// The block's rows after those of its ancestors; a row of the same name takes the ancestor's place.
+    fn rows(&self, block: &Block) -> Vec<Row> {
+        let mut rows = block.parent.map(|parent| self.rows(self.block(parent))).unwrap_or_default();
+        for row in &block.rows {
+            match rows.iter_mut().find(|above| above.name == row.name) {
+                Some(above) => *above = *row,
+                None => rows.push(*row),
+            }
+        }
+        rows
+    }
+
+    fn compiled(&self, block: &Block) -> Type {
+        let rows = self.rows(block);
+        assert!(rows.len() <= 128, "{} has more elements than bits", block.name);
+        let fields: Vec<_> = rows.iter().enumerate().flat_map(|(index, row)| self.fields(index, row)).collect();
+        Type {
+            name: block.name,
+            kind: kind(block),
+            special: special(block.name),
+            required: rows.iter().enumerate().filter(|(_, row)| row.min != "0").fold(0, |all, (i, _)| all | 1 << i),
+            elements: rows.iter().map(|row| self.element(row)).collect(),
+            names: NameTable::of(fields.iter().map(|field| &*field.key)),
+            fields,
+        }
+    }
+
+    fn element(&self, row: &Row) -> Element {
+        let list = row.list.map(|name| self.lists_by_name.get(name).copied());
+        Element {
+            name: row.name.trim_end_matches("[x]"),
+            many: row.max == "*",
+            allowed: row.max != "0",
+            choice: row.name.ends_with("[x]"),
+            list: list.map(|found| found.unwrap_or_else(|| panic!("no code list for {}", row.name))),
+        }
+    }
+
+    /// One property, or one for each type of a choice.
+    fn fields(&self, index: usize, row: &Row) -> Vec<Field> {
+        let field = |key: String, kind: TypeId, targets: &'static str| Field {
+            key: key.into_boxed_str(),
+            element: index as u8,
+            kind,
+            targets: targets.split('|').filter(|target| !target.is_empty()).collect(),
+        };
+        let own = |kind: TypeId| vec![field(row.name.to_owned(), kind, "")];
+        match (row.types, row.name.strip_suffix("[x]")) {
+            ("+", _) => own(self.id(&format!("{}.{}", row.path, row.name))),
+            (path, _) if path.starts_with('@') => own(self.id(&path[1..])),
+            (types, choice) => {
+                let one = |(name, targets): (&'static str, _)| match choice {
+                    Some(stem) => field(format!("{stem}{}", capitalised(name)), self.id(name), targets),
+                    None => field(row.name.to_owned(), self.id(name), targets),
+                };
+                split_types(if types == "*" { self.open_types } else { types }).into_iter().map(one).collect()
+            }
+        }
+    }
+}
+
+/// `A|Reference(B|C)` as A without targets and Reference with `B|C`.
+fn split_types(types: &'static str) -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
+    let mut rest = types;
+    while !rest.is_empty() {
+        let name_end = rest.find(['|', '(']).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(name_end);
+        let (targets, after) = match after.strip_prefix('(') {
+            Some(open) => open.split_once(')').unwrap_or((open, "")),
+            None => ("", after),
+        };
+        found.push((name, targets));
+        rest = after.strip_prefix('|').unwrap_or(after);
+    }
+    found
+}
+
+fn capitalised(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_ascii_uppercase() + rest
+}
+
+fn kind(block: &Block) -> Kind {
+    match block.kind {
+        "r" | "R" => Kind::Resource { is_abstract: block.kind == "R" },
+        "c" | "C" | "b" => Kind::Complex,
+        "p" => match Primitive::of(block.name) {
+            Some(primitive) => Kind::Primitive(primitive),
+            None => panic!("no primitive type {}", block.name),
+        },
+        other => panic!("no kind {other}"),
+    }
+}
+
+fn special(name: &str) -> Special {
+    match name {
+        "Extension" => Special::Extension,
+        "Reference" => Special::Reference,
+        "Coding" => Special::Coding,
+        "CodeableConcept" => Special::CodeableConcept,
+        _ => Special::None,
+    }
+}

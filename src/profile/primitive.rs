@@ -1,0 +1,275 @@
+//! The formats of R4's primitive types (R4 2.24.0.1), by hand-written matchers: no regular expression, no allocation.
+
+use serde_json::Value;
+
+use crate::fhir::instant::{Shape, date_time_shape, is_time};
+
+/// A primitive type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "R4 documents them; the names are theirs")]
+pub enum Primitive {
+    Base64Binary,
+    Boolean,
+    Canonical,
+    Code,
+    Date,
+    DateTime,
+    Decimal,
+    Id,
+    Instant,
+    Integer,
+    Markdown,
+    Oid,
+    PositiveInt,
+    String,
+    Time,
+    UnsignedInt,
+    Uri,
+    Url,
+    Uuid,
+    Xhtml,
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its JSON is of another type.
+    Type(&'static str),
+    /// Its text is not in the format.
+    Format(&'static str),
+    /// Not in the format, but found in published messages and harmless.
+    Tolerated(&'static str),
+}
+
+impl Primitive {
+    /// The primitive type of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "base64Binary" => Self::Base64Binary,
+            "boolean" => Self::Boolean,
+            "canonical" => Self::Canonical,
+            "code" => Self::Code,
+            "date" => Self::Date,
+            "dateTime" => Self::DateTime,
+            "decimal" => Self::Decimal,
+            "id" => Self::Id,
+            "instant" => Self::Instant,
+            "integer" => Self::Integer,
+            "markdown" => Self::Markdown,
+            "oid" => Self::Oid,
+            "positiveInt" => Self::PositiveInt,
+            "string" => Self::String,
+            "time" => Self::Time,
+            "unsignedInt" => Self::UnsignedInt,
+            "uri" => Self::Uri,
+            "url" => Self::Url,
+            "uuid" => Self::Uuid,
+            "xhtml" => Self::Xhtml,
+            _ => return None,
+        })
+    }
+
+    /// What is wrong with this value, if anything.
+    #[inline]
+    pub fn fault(self, value: &Value) -> Option<Fault> {
+        match (self, value) {
+            (Self::Boolean, Value::Bool(_)) => None,
+            (Self::Boolean, _) => Some(Fault::Type("A boolean is the JSON value true or false, not in quotes.")),
+            (Self::Decimal, Value::Number(_)) => None,
+            (Self::Integer | Self::PositiveInt | Self::UnsignedInt, Value::Number(number)) => {
+                self.whole_number(number.as_str())
+            }
+            (Self::Decimal | Self::Integer | Self::PositiveInt | Self::UnsignedInt, _) => {
+                Some(Fault::Type("A number is expected here, not in quotes."))
+            }
+            (_, Value::String(text)) => self.text(text),
+            _ => Some(Fault::Type("A string in double quotes is expected here.")),
+        }
+    }
+
+    fn whole_number(self, digits: &str) -> Option<Fault> {
+        let least = match self {
+            Self::PositiveInt => 1,
+            Self::UnsignedInt => 0,
+            _ => i32::MIN,
+        };
+        let fits = digits != "-0" && digits.parse::<i32>().is_ok_and(|number| least <= number);
+        let expected = match self {
+            Self::PositiveInt => "A whole number from 1 to 2147483647 is expected here.",
+            Self::UnsignedInt => "A whole number from 0 to 2147483647 is expected here.",
+            _ => "A whole number of 32 bits is expected here.",
+        };
+        (!fits).then_some(Fault::Format(expected))
+    }
+
+    fn text(self, text: &str) -> Option<Fault> {
+        if text.is_empty() {
+            return Some(Fault::Format("A string must not be empty: leave the element out."));
+        }
+        let bytes = text.as_bytes();
+        match self {
+            Self::String | Self::Markdown => text_fault(text),
+            Self::Code => expect(is_code(bytes), "A code has no blanks around it, and single ones within."),
+            Self::Uri | Self::Url | Self::Canonical => uri_fault(text),
+            Self::Id => expect(is_id(bytes), "An id is 1 to 64 letters, digits, hyphens and dots."),
+            Self::Instant => expect(is_instant(bytes), "An instant is YYYY-MM-DDThh:mm:ss with an offset."),
+            Self::Date => expect(is_date(bytes), "A date is YYYY, YYYY-MM or YYYY-MM-DD, and in the calendar."),
+            Self::DateTime => expect(
+                date_time_shape(bytes).is_some(),
+                "A dateTime is YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with an offset, and in the calendar.",
+            ),
+            Self::Time => expect(is_time(bytes), "A time is hh:mm:ss, without an offset."),
+            Self::Oid => expect(is_oid(text), "An oid is urn:oid: and numbers joined by dots."),
+            Self::Uuid => expect(is_uuid(text), "A uuid is urn:uuid: and a UUID."),
+            Self::Base64Binary => expect(is_base64(bytes), "Base64 is expected here."),
+            Self::Xhtml => expect(text.trim_start().starts_with("<div"), "XHTML must be one <div> element."),
+            Self::Boolean | Self::Decimal | Self::Integer | Self::PositiveInt | Self::UnsignedInt => None,
+        }
+    }
+}
+
+fn expect(right: bool, expected: &'static str) -> Option<Fault> {
+    (!right).then_some(Fault::Format(expected))
+}
+
+fn text_fault(text: &str) -> Option<Fault> {
+    let forbidden = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    if text.as_bytes().iter().any(forbidden) {
+        return Some(Fault::Format("Of the control characters only tab, line feed and carriage return are allowed."));
+    }
+    let blank = text.starts_with(char::is_whitespace) && text.trim().is_empty();
+    blank.then_some(Fault::Tolerated("A string should have more than blanks: leave the element out."))
+}
+
+fn uri_fault(text: &str) -> Option<Fault> {
+    // Nearly all URIs are ASCII, for which this needs no decoding.
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let trimmed = text.trim_matches(' ');
+    if trimmed.is_empty() || trimmed.chars().any(|char| char.is_whitespace() || char.is_control()) {
+        return Some(Fault::Format("A URI has no blanks."));
+    }
+    (trimmed.len() < text.len()).then_some(Fault::Tolerated("A URI has no blanks around it."))
+}
+
+fn is_code(text: &[u8]) -> bool {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let around = text.first().is_none_or(blank) || text.last().is_none_or(blank);
+    !around
+        && !text.windows(2).any(|pair| pair.iter().all(blank))
+        && text.iter().all(|byte| b' ' <= *byte || blank(byte))
+}
+
+fn is_id(text: &[u8]) -> bool {
+    text.len() <= 64 && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+fn is_instant(text: &[u8]) -> bool {
+    matches!(date_time_shape(text), Some(Shape::Time { .. }))
+}
+
+fn is_date(text: &[u8]) -> bool {
+    matches!(date_time_shape(text), Some(Shape::Year | Shape::Month | Shape::Day))
+}
+
+fn is_oid(text: &str) -> bool {
+    let arc =
+        |arc: &str| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
+    let Some(arcs) = text.strip_prefix("urn:oid:") else { return false };
+    matches!(arcs.as_bytes(), [b'0'..=b'2', b'.', ..]) && arcs.split('.').all(arc)
+}
+
+/// Capitals are read too (RFC 4122 section 3), although R4 writes small letters.
+fn is_uuid(text: &str) -> bool {
+    let Some(uuid) = text.strip_prefix("urn:uuid:") else { return false };
+    let right =
+        |(at, byte): (usize, u8)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    uuid.len() == 36 && uuid.bytes().enumerate().all(right)
+}
+
+/// White space may stand between groups of four.
+fn is_base64(text: &[u8]) -> bool {
+    let (mut digits, mut padding) = (0_usize, 0_usize);
+    for byte in text {
+        match byte {
+            b'=' => padding += 1,
+            b' ' | b'\t' | b'\n' | b'\r' => {}
+            b'+' | b'/' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' if padding == 0 => digits += 1,
+            _ => return false,
+        }
+    }
+    0 < digits && padding <= 2 && (digits + padding).is_multiple_of(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(primitive: Primitive, right: &[&str], wrong: &[&str]) {
+        for text in right {
+            assert_eq!(primitive.fault(&json!(text)), None, "{primitive:?} {text:?}");
+        }
+        for text in wrong {
+            assert!(matches!(primitive.fault(&json!(text)), Some(Fault::Format(_))), "{primitive:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_checked_by_their_type() {
+        check(Primitive::Id, &["a", "A-1.b", &"x".repeat(64)], &["", "a b", "a_b", "é", &"x".repeat(65)]);
+        check(Primitive::Code, &["a", "a b", "a/b"], &["", " a", "a ", "a  b", "\t", "a\u{1}b"]);
+        check(Primitive::Uri, &["urn:x", "https://a.b/c|1", "é"], &["", "a b", " ", "a\u{a0}b"]);
+        check(Primitive::String, &["a", " a ", "a\nb"], &["", "a\u{0}"]);
+        check(Primitive::Date, &["2024", "2024-02-29"], &["2023-02-29", "2024-02-29T10:00:00Z"]);
+        check(Primitive::DateTime, &["2024", "2024-02-29T10:00:00.1234567+00:00"], &["2024-02-29T10:00:00"]);
+        check(Primitive::Instant, &["2024-02-29T10:00:00Z"], &["2024", "2024-02-29"]);
+        check(Primitive::Time, &["10:00:00", "10:00:00.5"], &["10:00", "24:00:00", "10:00:00Z"]);
+        check(
+            Primitive::Oid,
+            &["urn:oid:1.2.0.34"],
+            &["urn:oid:3.1", "1.2", "urn:oid:1", "urn:oid:1.02", "urn:oid:1..2"],
+        );
+        check(Primitive::Uuid, &["urn:uuid:c757873d-ec9a-4326-a141-556f43239520"], &["urn:uuid:1", "c757873d"]);
+        check(Primitive::Base64Binary, &["QUJD", "QUI=", "QUJD\nQUI="], &["QUJ", "Q===", "Q=JD", "%%%%"]);
+        check(Primitive::Xhtml, &["<div xmlns='x'>a</div>", " <div/>"], &["a", "<p/>"]);
+    }
+
+    #[test]
+    fn numbers_are_checked_by_their_type() {
+        let read = |digits: &str| serde_json::from_str::<Value>(digits).unwrap();
+        for (primitive, digits, right) in [
+            (Primitive::Integer, "-2147483648", true),
+            (Primitive::Integer, "2147483648", false),
+            (Primitive::Integer, "1.0", false),
+            (Primitive::Integer, "-0", false),
+            (Primitive::PositiveInt, "0", false),
+            (Primitive::UnsignedInt, "0", true),
+            (Primitive::UnsignedInt, "-1", false),
+            (Primitive::Decimal, "1.50E2", true),
+        ] {
+            assert_eq!(primitive.fault(&read(digits)).is_none(), right, "{primitive:?} {digits}");
+        }
+    }
+
+    #[test]
+    fn the_wrong_json_type_is_a_fault_of_its_own() {
+        for (primitive, value) in [
+            (Primitive::Boolean, json!("true")),
+            (Primitive::Integer, json!("1")),
+            (Primitive::String, json!(1)),
+            (Primitive::Date, json!({})),
+            (Primitive::Code, Value::Null),
+        ] {
+            assert!(matches!(primitive.fault(&value), Some(Fault::Type(_))), "{primitive:?}");
+        }
+    }
+
+    #[test]
+    fn blanks_around_are_tolerated_where_published_messages_have_them() {
+        assert!(matches!(Primitive::Uri.fault(&json!(" https://a.b")), Some(Fault::Tolerated(_))));
+        assert!(matches!(Primitive::String.fault(&json!("  ")), Some(Fault::Tolerated(_))));
+    }
+}

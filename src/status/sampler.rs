@@ -1,0 +1,174 @@
+//! All probes together: what they know becomes a [`Report`], and numbers for Prometheus.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::database::{Database, Examiner};
+use super::heartbeat::Heartbeats;
+use super::probe::{Pace, Probe, Reading, Stop};
+use super::report::{Report, State, judge};
+use super::{Certificate, DestinationHealth, Source, StatusSources};
+use crate::config;
+use crate::store::OutboxDepth;
+use crate::telemetry::{self, metric};
+
+/// A listener that is alive takes a connection within this.
+const API_CONNECT_MAX: Duration = Duration::from_millis(250);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const DAY_S: f64 = 86_400.0;
+
+type Outbox = Result<Vec<OutboxDepth>, String>;
+
+/// The probes.
+pub(super) struct Sampler {
+    limits: config::Status,
+    stop: Arc<Stop>,
+    started_at: Timestamp,
+    database: Option<Probe<Database>>,
+    outbox: Option<Probe<Outbox>>,
+    certificates: Probe<Vec<Certificate>>,
+    destinations: Probe<Vec<DestinationHealth>>,
+    api: Option<Probe<Result<(), String>>>,
+    api_heartbeats: Heartbeats,
+}
+
+/// What all probes know, at one moment.
+pub(super) struct Knowledge {
+    pub(super) now: Timestamp,
+    pub(super) started_at: Timestamp,
+    pub(super) database: Option<Reading<Database>>,
+    pub(super) outbox: Option<Reading<Outbox>>,
+    pub(super) certificates: Reading<Vec<Certificate>>,
+    pub(super) destinations: Reading<Vec<DestinationHealth>>,
+    pub(super) api: Option<Reading<Result<(), String>>>,
+    /// Threads of the API, and how many of them are stuck.
+    pub(super) api_threads: (usize, usize),
+}
+
+impl Sampler {
+    /// Begins to ask.
+    pub(super) fn start(limits: &config::Status, sources: StatusSources) -> io::Result<Self> {
+        let stop = Arc::<Stop>::default();
+        let pace = Pace {
+            interval: Duration::from_millis(limits.sample_interval_ms),
+            timeout: Duration::from_millis(limits.sample_timeout_ms),
+        };
+        let store = sources.store;
+        let database = store.clone().map(|store| database_source(Examiner::new(store, sources.database_file)));
+        let outbox = store.map(|store| outbox_source(move || store.outbox_depth().map_err(|error| error.to_string())));
+        Probe::start("upkeep", Pace { interval: UPKEEP_INTERVAL, ..pace }, &stop, upkeep_source())?;
+        Ok(Self {
+            database: database.map(|source| Probe::start("database", pace, &stop, source)).transpose()?,
+            outbox: outbox.map(|source| Probe::start("outbox", pace, &stop, source)).transpose()?,
+            certificates: Probe::start("certificates", pace, &stop, certificates_source(sources.certificates))?,
+            destinations: Probe::start("destinations", pace, &stop, destinations_source(sources.destinations))?,
+            api: sources.api_address.map(|at| Probe::start("api", pace, &stop, api_source(at))).transpose()?,
+            api_heartbeats: sources.api_heartbeats,
+            limits: limits.clone(),
+            started_at: Timestamp::now(),
+            stop,
+        })
+    }
+
+    /// Asks no more.
+    pub(super) fn stop(&self) {
+        self.stop.say();
+    }
+
+    /// What is known now, judged.
+    pub(super) fn report(&self) -> Report {
+        let silence_max = Duration::from_millis(self.limits.sample_timeout_ms);
+        let known = Knowledge {
+            now: Timestamp::now(),
+            started_at: self.started_at,
+            database: self.database.as_ref().map(Probe::read),
+            outbox: self.outbox.as_ref().map(Probe::read),
+            certificates: self.certificates.read(),
+            destinations: self.destinations.read(),
+            api: self.api.as_ref().map(Probe::read),
+            api_threads: self.api_heartbeats.count(silence_max),
+        };
+        judge(&known, &self.limits)
+    }
+
+    /// Everything measured, in the format of Prometheus.
+    pub(super) fn metrics(&self) -> String {
+        let report = self.report();
+        gauge_state("all", report.state());
+        report.components().into_iter().for_each(|(component, state)| gauge_state(component, state));
+        telemetry::handle().render()
+    }
+}
+
+fn gauge_state(check: &'static str, state: State) {
+    metrics::gauge!(metric::STATUS, "check" => check).set(state as u8);
+}
+
+fn upkeep_source() -> Source<()> {
+    Box::new(|| telemetry::handle().run_upkeep())
+}
+
+fn database_source(mut examiner: Examiner) -> Source<Database> {
+    Box::new(move || examiner.examine())
+}
+
+fn outbox_source(mut ask: impl FnMut() -> Outbox + Send + 'static) -> Source<Outbox> {
+    Box::new(move || {
+        let depths = ask();
+        depths.iter().flatten().for_each(gauge_depth);
+        depths
+    })
+}
+
+fn gauge_depth(depth: &OutboxDepth) {
+    for (state, count) in [("queued", depth.queued), ("parked", depth.parked)] {
+        let labels = [("destination", depth.destination.clone()), ("state", state.into())];
+        metrics::gauge!(metric::OUTBOX_LETTERS, &labels).set(count as f64);
+    }
+    let age = depth.oldest.map_or(0.0, |at| Timestamp::now().duration_since(at).as_secs_f64());
+    metrics::gauge!(metric::OUTBOX_OLDEST_SECONDS, "destination" => depth.destination.clone()).set(age);
+}
+
+fn certificates_source(mut ask: Source<Vec<Certificate>>) -> Source<Vec<Certificate>> {
+    Box::new(move || {
+        let certificates = ask();
+        for Certificate { name, not_after } in &certificates {
+            let days = not_after.duration_since(Timestamp::now()).as_secs_f64() / DAY_S;
+            metrics::gauge!(metric::CERTIFICATE_DAYS, "certificate" => name.clone()).set(days);
+        }
+        certificates
+    })
+}
+
+fn destinations_source(mut ask: Source<Vec<DestinationHealth>>) -> Source<Vec<DestinationHealth>> {
+    Box::new(move || {
+        let destinations = ask();
+        for DestinationHealth { name, up, .. } in &destinations {
+            metrics::gauge!(metric::DESTINATION_UP, "destination" => name.clone()).set(u8::from(*up));
+        }
+        destinations
+    })
+}
+
+fn api_source(address: SocketAddr) -> Source<Result<(), String>> {
+    let address = reachable(address);
+    Box::new(move || {
+        let connected = TcpStream::connect_timeout(&address, API_CONNECT_MAX);
+        connected.map(drop).map_err(|error| format!("it takes no connection: {}", error.kind()))
+    })
+}
+
+/// A listener on all addresses is reached through the local one.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        match &mut address {
+            SocketAddr::V4(v4) => v4.set_ip(std::net::Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(v6) => v6.set_ip(std::net::Ipv6Addr::LOCALHOST),
+        }
+    }
+    address
+}

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::bars::reply;
 use crate::booking::command::{Command, PublishSlots};
 use crate::booking::decide::decide;
-use crate::booking::decision::Rules;
+use crate::booking::decision::{Notice, Rules};
 use crate::config::{self, ClientAuth, Config};
 use crate::fhir::json;
 use crate::http::{self, Front, Server, ServerSettings, Systems};
@@ -280,16 +280,28 @@ fn render(config: &Config) -> Result<Render, AppError> {
         .collect::<Result<_, AppError>>()?;
     Ok(Arc::new(move |notice, message| {
         let wanted = notice.service.destination.as_ref()?;
-        let (name, channel) = channels.iter().find(|(name, _)| name == wanted)?;
-        let rendered = pas::render(notice, channel, message).ok()?;
-        Some(Letter {
-            destination: name.clone(),
-            key: notice.patient.id.0,
-            event: rendered.event.to_owned(),
-            control_id: rendered.control_id,
-            body: rendered.body,
-        })
+        let Some((name, channel)) = channels.iter().find(|(name, _)| name == wanted) else {
+            tracing::error!(destination = %wanted, service = %notice.service.id, "a service's destination is not configured");
+            return None;
+        };
+        match pas::render(notice, channel, message) {
+            Ok(rendered) => Some(letter(name, notice, rendered)),
+            Err(error) => {
+                tracing::error!(%error, %message, destination = %name, "a notice cannot be said to its destination");
+                None
+            }
+        }
     }))
+}
+
+fn letter(destination: &str, notice: &Notice, rendered: pas::Rendered) -> Letter {
+    Letter {
+        destination: destination.to_owned(),
+        key: notice.patient.id.0,
+        event: rendered.event.to_owned(),
+        control_id: rendered.control_id,
+        body: rendered.body,
+    }
 }
 
 fn front(config: &Config, intake: Arc<Intake>, base: String) -> Arc<Front> {
@@ -409,7 +421,7 @@ fn health(it: Health) -> DestinationHealth {
         up: !down,
         since: it.since,
         last_response: it.last_response,
-        response_code: it.last_response.filter(|_| !down).map(|_| "AA".into()),
+        response_code: it.last_answer,
         timeout: down && it.last_error.as_deref() == Some("timeout"),
         last_error: it.last_error.filter(|_| down),
         name: it.destination,

@@ -5,19 +5,19 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 /// Buckets by system.
-pub struct Throttle {
+pub(super) struct Throttle {
     rate_per_second: f64,
     buckets: Mutex<HashMap<String, (f64, Instant)>>,
 }
 
 impl Throttle {
     /// `0`: no limit.
-    pub fn new(rate_per_second: u32) -> Self {
+    pub(super) fn new(rate_per_second: u32) -> Self {
         Self { rate_per_second: f64::from(rate_per_second), buckets: Mutex::default() }
     }
 
     /// May this system send one more now?
-    pub fn admit(&self, system: &str) -> bool {
+    pub(super) fn admit(&self, system: &str) -> bool {
         if self.rate_per_second == 0.0 {
             return true;
         }

@@ -11,16 +11,14 @@ use crate::issue::{HL7_EVENT_UNSUPPORTED, HL7_NO_HEADER, Issue};
 use crate::store::{Answer, Message, Verdict, Work};
 
 impl Intake {
-    /// One message of a channel. `None`: nothing may be answered, and the sender must keep the message;
-    /// so it is when the message could not be kept here.
+    /// One message of a channel. `None`: the connection is to be closed without an answer, so that the sender
+    /// keeps the message; so it is when it could not be kept here. An empty answer: the sender wants none.
     pub async fn receive_hl7(&self, channel: &str, organisation: &str, body: Vec<u8>) -> Option<Vec<u8>> {
         let (message, acknowledgement) = assess(channel, organisation, body);
         let answer = Answer { status: 0, body: Some(acknowledgement.clone()), letters: Vec::new() };
         match self.store.submit(message, Work::Refuse(answer)).await {
-            Ok(Verdict::Repeated { answer } | Verdict::Refused { answer, .. }) => {
-                answer.body.filter(|body| !body.is_empty())
-            }
-            Ok(_) => Some(acknowledgement).filter(|body| !body.is_empty()),
+            Ok(Verdict::Repeated { answer } | Verdict::Refused { answer, .. }) => Some(answer.body.unwrap_or_default()),
+            Ok(_) => Some(acknowledgement),
             Err(error) => {
                 tracing::error!(%error, channel, "a message could not be kept and was not answered");
                 None

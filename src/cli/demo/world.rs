@@ -56,6 +56,7 @@ pub(super) fn config(dir: &Path, pki: &Pki, at: &Addresses) -> Config {
         store: Store { path: dir.join("onward.db"), ..Store::default() },
         https: Https {
             listen: at.https,
+            host: at.https.ip().to_string(),
             cert: pki.server.cert.clone(),
             key: pki.server.key.clone(),
             client_ca: Some(pki.ca.cert.clone()),

@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::schema;
 
 /// Large enough that a compressed body fits into one; not larger, because each random entry of an index writes one
-/// (measured: 4 and 16 KiB take as long, but 16 KiB write half as much again).
+/// (measured: 4 and 16 KiB cost as much work, but 16 KiB write half as much again).
 pub(super) const PAGE_BYTES: i64 = 8 * 1024;
 /// How long to wait for another process, such as an `onward slots import`.
 const BUSY: Duration = Duration::from_secs(5);

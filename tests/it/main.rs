@@ -2,11 +2,14 @@
 
 mod bars_examples;
 mod cli;
+mod crash;
+mod gateway;
 mod load;
 mod mllp;
 mod mllps;
 mod outbox;
 mod python_hl7;
+mod race;
 mod status;
 mod structure;
 mod tls;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +17,13 @@ use onward::load::headers::Headers;
 use onward::load::synthetic::{Bundles, FreeSlot, Message};
 use onward::tls::client::client_config;
 use onward::tls::{ClientTls, install_provider};
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// The service of the demo that has the most slots.
 pub(crate) const SERVICE: &str = "111111111";
@@ -212,6 +217,18 @@ impl Gateway {
         }
     }
 
+    /// Where the API is.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.base.trim_start_matches("https://").split('/').next().unwrap().parse().unwrap()
+    }
+
+    /// A connection on which a test may write what no client would.
+    pub(crate) async fn connect(&self, files: &ClientTls) -> std::io::Result<TlsStream<TcpStream>> {
+        let config = client_config(files, Timestamp::now()).unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        TlsConnector::from(config).connect(name, TcpStream::connect(self.https()).await?).await
+    }
+
     /// A client with connections of its own.
     pub(crate) fn client(&self) -> Client {
         self.client_with(&self.client_files())
@@ -274,6 +291,17 @@ pub(crate) fn onward(environment: &[(String, String)]) -> Command {
 pub(crate) fn fixed_port() -> u16 {
     let start = 20_000 + (uuid::Uuid::new_v4().as_u128() % 10_000) as u16;
     (start..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
+/// Writes bytes to the API over TLS, and reads until it closes.
+pub(crate) async fn raw(gateway: &Gateway, request: &[u8]) -> String {
+    let mut stream = gateway.connect(&gateway.client_files()).await.unwrap();
+    // Whoever closes early may do so before all is written; what it said is read all the same.
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
+    drop(read.expect("it stays open"));
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Posts a message; the headers carry its request id.
@@ -345,11 +373,6 @@ pub(crate) fn field(body: &[u8], segment: &str, number: usize) -> String {
     let text = String::from_utf8_lossy(body);
     let found = text.split('\r').find(|line| line.starts_with(segment)).unwrap_or_default();
     found.split('|').nth(number).unwrap_or_default().split('^').next().unwrap_or_default().to_owned()
-}
-
-/// A file's name, as messages quote it.
-pub(crate) fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// Something that several tasks share.

@@ -1,6 +1,7 @@
 //! Everything that is tested from outside of the library: one binary, one module per subject.
 
 mod bars_examples;
+mod certificates;
 mod cli;
 mod crash;
 mod gateway;

@@ -39,7 +39,7 @@ pub enum AppError {
     #[error("the configuration cannot be used:\n{0}")]
     Config(String),
     /// A certificate, key or revocation list cannot be used.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Tls {
         /// What it is for.
         what: String,
@@ -47,7 +47,7 @@ pub enum AppError {
         source: TlsError,
     },
     /// The database cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Store {
         /// The file.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum AppError {
         source: StoreError,
     },
     /// An address cannot be listened on, or a thread not started.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Io {
         /// What was tried.
         what: String,

@@ -252,7 +252,11 @@ fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, App
     let closed = Arc::clone(config);
     Ok(Settings {
         sandbox: config.environment.is_sandbox(),
-        json: json::Limits { depth_max: config.https.json_depth_max, ..json::Limits::default() },
+        json: json::Limits {
+            bytes_max: config.https.inflated_bytes_max.max(config.https.body_bytes_max),
+            depth_max: config.https.json_depth_max,
+            ..json::Limits::default()
+        },
         entries_max: config.https.entries_max,
         case_system: reply::case_system(&config.https.host),
         closed: Arc::new(move |code| {

@@ -30,6 +30,7 @@ pub(crate) const SERVICE: &str = "111111111";
 /// Debug builds on two busy processors.
 const START_MAX: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_onward");
 /// Where it writes, in its folder; what an earlier process wrote stays.
 const OUTPUTS: [&str; 2] = ["stdout", "stderr"];
 
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) pas: Option<u16>,
     /// Level of the log.
     pub(crate) log: Option<&'static str>,
+    /// It is told by an error, not by a signal, that a file may not grow.
+    pub(crate) ignores_file_limit: bool,
     /// Settings besides the demo's: `https.workers` and `2`. With any, it is `onward serve` that runs.
     pub(crate) settings: Vec<(&'static str, String)>,
 }
@@ -93,7 +96,10 @@ impl Gateway {
 
     /// Starts it again in the same folder; it may be killed before it is ready.
     pub(crate) fn spawn_serve(&mut self) {
-        let mut command = onward(&self.environment());
+        let mut command = match self.options.ignores_file_limit {
+            true => onward_by("sh", &["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM], &self.environment()),
+            false => onward(&self.environment()),
+        };
         command.args(["serve", "--dir"]).arg(self.dir.path());
         self.spawn(command);
     }
@@ -241,7 +247,8 @@ impl Gateway {
 
     /// Runs `onward --json … --dir <this>`; answers its document.
     pub(crate) fn document(&self, args: &[&str]) -> Value {
-        let output = onward(&[]).arg("--json").args(args).arg("--dir").arg(self.dir.path()).output().unwrap();
+        let output =
+            onward(&self.environment()).arg("--json").args(args).arg("--dir").arg(self.dir.path()).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
@@ -279,7 +286,12 @@ impl Drop for Gateway {
 
 /// The program, free of what the caller's environment sets.
 pub(crate) fn onward(environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_onward"));
+    onward_by(PROGRAM, &[], environment)
+}
+
+fn onward_by(program: &str, args: &[&str], environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args);
     for name in ["ONWARD_CONFIG", "ONWARD_DIR", "ONWARD_LOG"] {
         command.env_remove(name);
     }

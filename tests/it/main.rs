@@ -4,6 +4,7 @@ mod bars_examples;
 mod certificates;
 mod cli;
 mod crash;
+mod faults;
 mod gateway;
 mod load;
 mod mllp;

@@ -102,6 +102,7 @@ impl SqliteStore {
         let (nudge, nudges) = sync_channel(1);
         let writer = Writer {
             path: path.to_owned(),
+            file: connection::Identity::of(path)?,
             conn: Some(conn),
             desk: Desk { rules: options.rules, decide },
             pulse: Arc::clone(&pulse),

@@ -137,6 +137,31 @@ fn a_full_disk_is_said_and_passes() {
     assert!(matches!(place(&fresh.store, "before"), Ok(Verdict::Duplicate { .. })));
 }
 
+fn await_health(fresh: &Fresh, wanted: impl Fn(&Health) -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !wanted(&fresh.store.health()) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", fresh.store.health());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_takes_nothing_and_is_used_again_when_it_is_back() {
+    let fresh = fresh();
+    place(&fresh.store, "before").unwrap();
+    let away = fresh.path().with_extension("away");
+    std::fs::rename(fresh.path(), &away).unwrap();
+    let gone = place(&fresh.store, "after");
+    assert!(matches!(&gone, Err(StoreError::Database(why)) if why.contains("gone")), "{gone:?}");
+    std::fs::write(fresh.path(), "").unwrap();
+    await_health(&fresh, |health| health.failure.as_ref().is_some_and(|why| why.contains("replaced")));
+    // Nobody asks for anything, and yet it is well again.
+    std::fs::rename(&away, fresh.path()).unwrap();
+    await_health(&fresh, |health| health.failure.is_none());
+    assert!(matches!(place(&fresh.store, "after"), Ok(Verdict::Accepted { .. })));
+    assert!(matches!(place(&fresh.store, "before"), Ok(Verdict::Duplicate { .. })));
+}
+
 #[test]
 fn a_transaction_that_is_lost_fails_all_of_its_batch() {
     let fresh = fresh();

@@ -3,6 +3,7 @@
 mod bars_examples;
 mod certificates;
 mod cli;
+mod conformance;
 mod crash;
 mod faults;
 mod gateway;

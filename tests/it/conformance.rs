@@ -131,7 +131,8 @@ fn complaint(id: &str, expected: &Value, answer: &Response) -> Option<String> {
         text => text.as_str().is_some_and(|text| text.contains(&status) || text == "4xx" && status.starts_with('4')),
     };
     let failed = !answer.status.is_success();
-    let fits = any_status && (!failed || among(&expected["error_code"], &code) && among(&expected["issue_code"], &issue));
+    let fits =
+        any_status && (!failed || among(&expected["error_code"], &code) && among(&expected["issue_code"], &issue));
     (!fits).then(|| format!("{id}: {status} {code} {issue}, expected {expected}"))
 }
 

@@ -311,6 +311,7 @@ fn letter(destination: &str, notice: &Notice, rendered: pas::Rendered) -> Letter
 fn front(config: &Config, intake: Arc<Intake>, base: String) -> Arc<Front> {
     let https = &config.https;
     let limits = http::Limits {
+        header_bytes_max: https.header_bytes_max,
         body_bytes_max: https.body_bytes_max,
         inflated_bytes_max: https.inflated_bytes_max,
         request_timeout_ms: https.request_timeout_ms,

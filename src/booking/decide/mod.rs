@@ -70,7 +70,11 @@ fn not_stale(new: &Origin, held: &Origin) -> Result<(), Refusal> {
 /// The origin of what is held after a newer message about it: the newest version of each entry.
 fn newer_origin(held: &Origin, new: &Origin) -> Origin {
     let mut versions = new.versions.clone();
-    versions
-        .extend(held.versions.iter().filter(|(url, _)| !new.versions.iter().any(|(known, _)| known == url)).cloned());
+    for (url, instant) in &held.versions {
+        match versions.iter_mut().find(|(known, _)| known == url) {
+            Some((_, newest)) => *newest = (*newest).max(*instant),
+            None => versions.push((url.clone(), *instant)),
+        }
+    }
     Origin { versions, ..new.clone() }
 }

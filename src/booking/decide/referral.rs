@@ -136,7 +136,8 @@ fn waiting<'a>(it: &PlaceReferral, state: &'a State) -> Link<'a> {
     found.map_or(Link::None, |(awaited, appointment, patient)| Link::Held(awaited, appointment, patient))
 }
 
-/// The awaited referral becomes this one: it keeps its id, on which the appointment hangs, and its clock.
+/// The awaited referral becomes this one: it keeps its id, on which the appointment hangs, its pathway with the
+/// clock, and what it knows of the versions of what was sent.
 fn adopt(referral: &mut Referral, carried: &mut Carried, awaited: &Referral) {
     carried.0 = carried.0.replace(&referral.id.to_string(), &awaited.id.to_string());
     referral.id = awaited.id;
@@ -145,7 +146,9 @@ fn adopt(referral: &mut Referral, carried: &mut Carried, awaited: &Referral) {
 }
 
 /// The same referral with other content. Its id, its clock and what the service answered stay.
+    referral.pathway.id = referral.pathway.id.take().or(awaited.pathway.id.clone());
 pub(super) fn amend(it: &AmendReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
+    referral.origin = newer_origin(&awaited.origin, &referral.origin);
     let service = open_service(state)?;
     let (held, patient) = named(state, it.referral.category)?;
     let person = Person::named(patient, &it.subject, state, &PATIENT_MISMATCH)?;

@@ -32,7 +32,7 @@ pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision,
     let service = open_service(state)?;
     let (person, referral) = referral_to_book(it, state)?;
     let warnings = check_slot(state, &it.appointment)?;
-    if !state.appointments.is_empty() {
+    if state.appointments_of(person.patient.id).next().is_some() {
         return Err(refuse(&BOOKING_EXISTS, "Bundle.entry.resource.ofType(Appointment)"));
     }
     if state.bundle_used {
@@ -68,8 +68,8 @@ fn referral_to_book(it: &Book, state: &State) -> Result<(Person, Referral), Refu
             && held.category == Category::Referral
             && held.origin.correlation == it.appointment.origin.correlation
     };
-    let referral = state.referrals.iter().find(same_case).unwrap_or(&it.awaited);
-    Ok((person, referral.clone()))
+    let referral = state.referrals_of(person.patient.id).find(same_case).unwrap_or(&it.awaited).clone();
+    Ok((person, referral))
 }
 
 /// Nobody's appointment hangs on somebody else's referral.

@@ -5,10 +5,18 @@
 
 mod booking;
 mod diary;
+#[cfg(test)]
+mod grid;
 mod person;
+#[cfg(test)]
+mod properties;
 mod referral;
 mod response;
 mod table;
+#[cfg(test)]
+pub(crate) mod walk;
+#[cfg(test)]
+pub(crate) mod world;
 
 pub use table::{AppointmentAction, ReferralAction, appointment_permits, referral_permits};
 

@@ -1,26 +1,13 @@
 //! Every state and every action, through `decide` itself: what is permitted is done, and all else is refused with
 //! the code that the table gives. The expected cells are written out here once more, so that neither is a copy.
 
-use super::walk::{self, Action, Scene, Step, instant};
+use super::walk::{self, Action, STEP, Scene, Step, instant};
 use super::world::World;
 use super::{AppointmentAction, ReferralAction};
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal};
 use crate::booking::referral::{Category, ReferralStatus};
-
-const STEP: Step = Step {
-    action: Action::Place,
-    who: 0,
-    target: 0,
-    link: None,
-    slot: 1,
-    service: 15,
-    conversation: 0,
-    reused: None,
-    stale: None,
-    twist: 1,
-};
 
 fn world() -> World {
     let mut world = World::default();

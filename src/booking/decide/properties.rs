@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use uuid::Uuid;
 
 use super::person::differs;
-use super::walk::{self, Scene, Step, instant, walks};
+use super::walk::{self, Action, Scene, Step, instant, walks};
 use super::world::{ReferralRow, World, origin};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::{Command, Subject};
@@ -339,4 +339,30 @@ fn renewed(command: &Command) -> Option<Command> {
     subject.candidate = PatientId(id);
     origin.bundle = "another".to_owned();
     subject.nhs_number.is_some().then_some(renewed)
+}
+
+/// Somebody with a number has a referral and, from another conversation, a booking that still waits for one.
+fn booked_beside_a_referral() -> (World, [Step; 2]) {
+    let place = Step { who: 0, ..walk::STEP };
+    let book = Step { action: Action::Book, conversation: 1, ..place };
+    let mut world = World::default();
+    world.submit(&Command::PublishSlots(walk::diary()), instant(0)).unwrap();
+    for (number, step) in [place, book].into_iter().enumerate() {
+        let command = Scene { world: &world, step, number }.command();
+        world.submit(&command, instant(number)).unwrap();
+    }
+    // The same person again, whose number is not proven this time: only what the message names leads to the record.
+    let unproven = Step { who: 1, conversation: 2, ..place };
+    let book = Step { action: Action::Book, link: Some(1), slot: 3, ..unproven };
+    (world, [Step { link: Some(0), ..unproven }, book])
+}
+
+#[test]
+fn one_who_proves_no_number_has_no_second_referral_or_booking_either() {
+    let (world, steps) = booked_beside_a_referral();
+    for (step, code) in steps.into_iter().zip(["ONW-4004", "ONW-4003"]) {
+        let command = Scene { world: &world, step, number: 9 }.command();
+        let verdict = world.clone().submit(&command, instant(9));
+        assert_eq!(verdict.unwrap_err().issue.code.id, code, "{}", command.name());
+    }
 }

@@ -5,10 +5,18 @@
 
 mod booking;
 mod diary;
+#[cfg(test)]
+mod grid;
 mod person;
+#[cfg(test)]
+mod properties;
 mod referral;
 mod response;
 mod table;
+#[cfg(test)]
+pub(crate) mod walk;
+#[cfg(test)]
+pub(crate) mod world;
 
 pub use table::{AppointmentAction, ReferralAction, appointment_permits, referral_permits};
 
@@ -67,12 +75,12 @@ fn not_stale(new: &Origin, held: &Origin) -> Result<(), Refusal> {
 
 /// The origin of what is held after a newer message about it: the newest version of each entry.
 fn newer_origin(held: &Origin, new: &Origin) -> Origin {
-    let newest = |(url, instant): &(String, Timestamp)| {
-        let held = held.versions.iter().find(|(known, _)| known == url).map(|(_, instant)| *instant);
-        (url.clone(), held.map_or(*instant, |held| held.max(*instant)))
-    };
-    let mut versions: Vec<_> = new.versions.iter().map(newest).collect();
-    versions
-        .extend(held.versions.iter().filter(|(url, _)| !new.versions.iter().any(|(known, _)| known == url)).cloned());
+    let mut versions = new.versions.clone();
+    for (url, instant) in &held.versions {
+        match versions.iter_mut().find(|(known, _)| known == url) {
+            Some((_, newest)) => *newest = (*newest).max(*instant),
+            None => versions.push((url.clone(), *instant)),
+        }
+    }
     Origin { versions, last_updated: new.last_updated.max(held.last_updated), ..new.clone() }
 }

@@ -29,6 +29,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod transaction;
+#[cfg(test)]
+mod walks;
 mod writer;
 
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 mod bars_examples;
 mod cli;
+mod docs;
 mod load;
 mod mllp;
 mod mllps;
@@ -9,4 +10,5 @@ mod outbox;
 mod python_hl7;
 mod status;
 mod structure;
+mod tidy;
 mod tls;

@@ -39,7 +39,7 @@ pub enum AppError {
     #[error("the configuration cannot be used:\n{0}")]
     Config(String),
     /// A certificate, key or revocation list cannot be used.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Tls {
         /// What it is for.
         what: String,
@@ -47,7 +47,7 @@ pub enum AppError {
         source: TlsError,
     },
     /// The database cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Store {
         /// The file.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum AppError {
         source: StoreError,
     },
     /// An address cannot be listened on, or a thread not started.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Io {
         /// What was tried.
         what: String,
@@ -252,7 +252,11 @@ fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, App
     let closed = Arc::clone(config);
     Ok(Settings {
         sandbox: config.environment.is_sandbox(),
-        json: json::Limits { depth_max: config.https.json_depth_max, ..json::Limits::default() },
+        json: json::Limits {
+            bytes_max: config.https.inflated_bytes_max.max(config.https.body_bytes_max),
+            depth_max: config.https.json_depth_max,
+            ..json::Limits::default()
+        },
         entries_max: config.https.entries_max,
         case_system: reply::case_system(&config.https.host),
         closed: Arc::new(move |code| {

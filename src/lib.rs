@@ -56,13 +56,14 @@
 //!
 //! 1. **No appointment of one patient on a referral of another.** Decided in `booking::decide::booking`: a named referral
 //!    must be the proven patient's own. Held by the foreign key `(referral_id, patient_id)` in
-//!    `store/sqlite/schema.sql`. Tests: `an_appointment_on_another_patients_referral_is_refused`.
+//!    `store/sqlite/schema.sql`. Tests: `nobody_books_on_somebody_elses_referral`,
+//!    `an_appointment_on_another_patients_referral_is_refused`.
 //! 2. **No appointment without a live referral; at most one current appointment per referral; a slot is sold once.**
 //!    The table [`booking::decide::referral_permits`]; the unique indexes `appointment_referral_once` and
-//!    `appointment_slot_once`. Tests: `a_slot_is_sold_once`, `each_slot_is_booked_once_and_then_it_is_said_that_none_is_left`.
+//!    `appointment_slot_once`. Tests: `one_of_200_gets_the_slot`, `a_slot_is_sold_once`.
 //! 3. **What was answered with success survives; what is repeated has one effect.** One transaction per batch with a
-//!    full sync, and a ledger with a unique key. Tests: `what_was_answered_is_there_after_opening_again`,
-//!    `many_at_once_with_one_key_are_accepted_once`, `a_repeat_of_what_was_refused_gets_the_first_answer`.
+//!    full sync, and a ledger with a unique key. Tests: `nothing_is_lost_or_doubled_by_kill_9`,
+//!    `the_same_request_50_times_at_once_has_one_effect`, `a_repeat_of_what_was_refused_gets_the_first_answer`.
 //! 4. **Every accepted message ends in exactly one of: delivered, parked with a person told, superseded. Every refused
 //!    one is kept with its reason and its bytes.** [`store::OutboxState`], and constraints on both tables. Tests:
 //!    `whatever_a_peer_does_everything_is_delivered_once_and_in_order`, `depth_counts_what_there_is`. Sending a refused
@@ -84,7 +85,8 @@
 //!    from others yet.
 //! 9. **The status endpoint tells the truth when everything else is down.** [`status`] has its own threads and socket
 //!    and answers from memory. Tests: `a_database_that_hangs_is_told_and_holds_up_nobody`,
-//!    `api_threads_that_are_all_stuck_are_told`, `a_disk_that_takes_no_writes_is_told`.
+//!    `an_api_whose_places_are_all_taken_is_told`, `a_disk_that_is_full_is_told_and_its_end_is_noticed`,
+//!    `a_database_file_that_is_gone_is_told_and_takes_nothing`.
 //!
 //! # Where this differs from the first plan, and why
 //!

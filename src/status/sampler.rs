@@ -1,6 +1,6 @@
 //! All probes together: what they know becomes a [`Report`], and numbers for Prometheus.
 
-use std::io;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,10 @@ impl Sampler {
             outbox: outbox.map(|source| Probe::start("outbox", pace, &stop, source)).transpose()?,
             certificates: Probe::start("certificates", pace, &stop, certificates_source(sources.certificates))?,
             destinations: Probe::start("destinations", pace, &stop, destinations_source(sources.destinations))?,
-            api: sources.api_address.map(|at| Probe::start("api", pace, &stop, api_source(at))).transpose()?,
+            api: sources
+                .api_address
+                .map(|at| Probe::start("api", pace, &stop, api_source(at, pace.timeout)))
+                .transpose()?,
             api_heartbeats: sources.api_heartbeats,
             limits: limits.clone(),
             started_at: Timestamp::now(),
@@ -154,12 +157,27 @@ fn destinations_source(mut ask: Source<Vec<DestinationHealth>>) -> Source<Vec<De
     })
 }
 
-fn api_source(address: SocketAddr) -> Source<Result<(), String>> {
+fn api_source(address: SocketAddr, timeout: Duration) -> Source<Result<(), String>> {
     let address = reachable(address);
     Box::new(move || {
-        let connected = TcpStream::connect_timeout(&address, API_CONNECT_MAX);
-        connected.map(drop).map_err(|error| format!("it takes no connection: {}", error.kind()))
+        let mut connection = TcpStream::connect_timeout(&address, API_CONNECT_MAX)
+            .map_err(|error| format!("it takes no connection: {}", error.kind()))?;
+        is_served(&mut connection, timeout)
     })
+}
+
+/// The system takes connections for a listener that is at its limit, and nobody speaks to them. So something is said
+/// that is no TLS: a thread that serves refuses it at once.
+fn is_served(connection: &mut TcpStream, timeout: Duration) -> Result<(), String> {
+    // Where one of the first two fails, so does the read.
+    let _ = connection.set_read_timeout(Some(timeout));
+    let _ = connection.write_all(b"Is anybody there?\r\n");
+    match connection.read(&mut [0; 16]) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err("it takes connections, but nobody serves them".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A listener on all addresses is reached through the local one.

@@ -4,18 +4,18 @@
 //! The rules of the field are not under test here. [`decide`] does as it is told, also what a real decision
 //! never would: what must not be is the store's to refuse.
 
-mod given;
+mod fixture;
 
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
+pub(crate) use self::fixture::*;
 use super::*;
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::command::{CancelBooking, CancelReferral, RecordResponse};
 use crate::booking::referral::{Category, Origin, ReferralStatus, ResponseKind};
-use given::*;
-pub(crate) use given::{decide, letter, message, place_referral, wait, work};
 
 /// Makes a test of each case for the store that `$fresh` makes: something with a field `store`.
 macro_rules! contract_tests {

@@ -155,7 +155,6 @@ pub(super) fn reschedule(it: &Reschedule, state: &State, now: Timestamp) -> Resu
 pub(super) fn cancel(it: &CancelBooking, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let (held, referral, person) = named(state, &it.subject, &it.service, &CANCEL_DIFFERS)?;
     permit(held, AppointmentAction::Cancel)?;
-    not_stale(&it.origin, &held.origin)?;
     if it.start.is_some_and(|start| start != held.start) {
         return Err(refuse(&CANCEL_DIFFERS, START));
     }

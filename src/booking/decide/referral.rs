@@ -173,12 +173,12 @@ pub(super) fn amend(it: &AmendReferral, state: &State, now: Timestamp) -> Result
 }
 
 /// Withdrawn. A booking on it stays until it is cancelled itself: it then awaits a referral again.
+/// A withdrawal is not asked how old its copy is: what is held is withdrawn, whatever it says by now.
 pub(super) fn cancel(it: &CancelReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let (held, patient) = named(state, it.category)?;
     let person = Person::named(patient, &it.subject, state, &PATIENT_MISMATCH)?;
     same_request(held, &it.service.0, it.category)?;
     permit(held, ReferralAction::Cancel, it.category)?;
-    not_stale(&it.origin, &held.origin)?;
     let mut referral = held.clone();
     referral.status = it.status;
     referral.reason_text = it.reason.clone().or(referral.reason_text);

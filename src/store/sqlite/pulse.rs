@@ -20,21 +20,29 @@ impl Pulse {
         let now = Timestamp::now();
         self.change(|health| {
             if health.failure.take().is_some() {
+                tracing::info!("the store is well again");
                 health.since = now;
             }
             health.last_commit = Some(now);
         });
     }
 
-    /// The store could not do its work.
+    /// The store could not do its work. Each reason is logged once, not at every trial.
     pub(super) fn failed(&self, why: String) {
-        tracing::error!(failure = %why, "the store failed");
         self.change(|health| {
+            if health.failure.as_ref() != Some(&why) {
+                tracing::error!(failure = %why, "the store failed");
+            }
             if health.failure.is_none() {
                 health.since = Timestamp::now();
             }
             health.failure = Some(why);
         });
+    }
+
+    /// Did the last attempt fail?
+    pub(super) fn is_ill(&self) -> bool {
+        self.health().failure.is_some()
     }
 
     /// How it is.

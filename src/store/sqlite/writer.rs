@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -15,6 +16,9 @@ use super::queue::Load;
 use super::submission::{Desk, Submission};
 use super::{checkpoint, connection, transaction};
 use crate::store::{Settlement, StoreError, Verdict};
+
+/// How long the writer waits for work while it is ill before it tries by itself.
+const TRIAL_PAUSE: Duration = Duration::from_millis(500);
 
 /// A piece of work and who waits for it.
 pub(super) enum Job {
@@ -53,6 +57,8 @@ impl Job {
 /// The writer and what it works with.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
+    /// Which file that was when it was opened.
+    pub(super) file: connection::Identity,
     /// `None` while it could not be opened again.
     pub(super) conn: Option<Connection>,
     pub(super) desk: Desk,
@@ -62,17 +68,46 @@ pub(super) struct Writer {
     pub(super) nudge: SyncSender<()>,
     pub(super) batch_len: usize,
     pub(super) batch_bytes: usize,
+    pub(super) log_limits: checkpoint::Limits,
 }
 
 impl Writer {
     /// Works until nobody can send any more and all is done.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
+        while let Some(first) = self.next(jobs) {
             let batch = self.gather(first, jobs);
             self.work(batch);
         }
         if let Some(conn) = &self.conn {
             checkpoint::finish(conn);
+        }
+    }
+
+    /// The next piece of work. While it is ill it does not only wait for that: whoever was told so stays away, and
+    /// nobody would ever find out that it has passed.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        while self.pulse.is_ill() {
+            match jobs.recv_timeout(TRIAL_PAUSE) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Timeout) => self.try_out(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        jobs.recv().ok()
+    }
+
+    /// Makes something small durable.
+    fn try_out(&mut self) {
+        let conn = match self.begin() {
+            Ok(conn) => conn,
+            Err(fault) => return self.pulse.failed(fault.to_string()),
+        };
+        match transaction::touch(&conn).and_then(|()| self.commit(&conn, transaction::commit)) {
+            Ok(()) => {
+                self.pulse.committed();
+                self.conn = Some(conn);
+            }
+            Err(fault) => self.give_up(conn, &fault),
         }
     }
 
@@ -97,14 +132,21 @@ impl Writer {
         for job in jobs {
             batch.run(&self.desk, &conn, job);
         }
-        match batch.commit(&conn) {
+        match self.commit(&conn, |conn| batch.commit(conn)) {
             Ok(()) => self.committed(conn, batch),
             Err(fault) => self.failed(conn, batch, fault),
         }
     }
 
+    /// A commit into a file that was deleted meanwhile is durable nowhere.
+    fn commit(&self, conn: &Connection, commit: impl FnOnce(&Connection) -> Result<(), Fault>) -> Result<(), Fault> {
+        commit(conn)?;
+        self.file.check(&self.path)
+    }
+
     /// A connection with an open transaction.
     fn begin(&mut self) -> Result<Connection, Fault> {
+        self.file.check(&self.path)?;
         let conn = match self.conn.take() {
             Some(conn) => conn,
             None => connection::open_writer(&self.path)?,
@@ -124,19 +166,24 @@ impl Writer {
             None => self.pulse.committed(),
         }
         batch.tell();
-        if checkpoint::is_due(&conn) {
+        if checkpoint::is_due(&conn, self.log_limits) {
             let _ = self.nudge.try_send(());
         }
         self.conn = Some(conn);
     }
 
     fn failed(&mut self, conn: Connection, batch: Batch, fault: Fault) {
+        self.give_up(conn, &fault);
+        batch.tell_failure(&StoreError::from(fault));
+    }
+
+    /// The transaction failed.
+    fn give_up(&mut self, conn: Connection, fault: &Fault) {
         if !conn.is_autocommit() {
             let _ = conn.execute_batch("ROLLBACK");
         }
         self.pulse.failed(fault.to_string());
-        self.keep(conn, &fault);
-        batch.tell_failure(&StoreError::from(fault));
+        self.keep(conn, fault);
     }
 
     fn reject(&self, jobs: Vec<Job>, fault: Fault) {

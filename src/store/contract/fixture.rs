@@ -1,18 +1,20 @@
-//! What the cases of the contract are made of: a decision that does as it is told, people, referrals, a diary.
+//! What the contract's cases are made of: people, referrals, messages, and rules that do as they are told.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::booking::appointment::{Appointment, AppointmentStatus};
-use crate::booking::command::{Book, Carried, PlaceReferral, PublishSlots, Subject};
-use crate::booking::decision::{Change, State};
-use crate::booking::identifier::{AppointmentId, OdsCode, PatientId, ReferralId, SlotId};
+use crate::booking::command::{Book, Carried, Command, PlaceReferral, PublishSlots, Subject};
+use crate::booking::decision::{Change, Decision, Refusal, State};
+use crate::booking::identifier::{AppointmentId, OdsCode, PatientId, ReferralId, ServiceId, SlotId};
+use crate::booking::nhs_number::NhsNumber;
 use crate::booking::pathway::Pathway;
 use crate::booking::patient::{Address, Demographics, HumanName, Patient};
 use crate::booking::referral::{Category, Origin, Party, Referral, ReferralStatus};
-use crate::booking::slot::Slot;
-use crate::issue;
-use crate::store::*;
+use crate::booking::service::Service;
+use crate::booking::slot::{Slot, SlotStatus};
+use crate::issue::{self, Issue};
+use crate::store::{Answer, Letter, Message, Page, Pending, Store, StoreError, Verdict, Work};
 
 /// Does what the command says, without asking whether it makes sense.
 pub(crate) fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision, Refusal> {
@@ -127,8 +129,6 @@ fn write_appointment(decision: &mut Decision, appointment: Appointment, carried:
     decision.changes.push(Change::Appointment { appointment, carried });
 }
 
-// What tests are made of.
-
 /// Waits for it.
 pub(crate) fn wait<T>(pending: Pending<T>) -> Result<T, StoreError> {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(pending)
@@ -151,15 +151,15 @@ pub(crate) fn message(key: &str) -> Message {
     }
 }
 
-pub(super) fn service() -> ServiceId {
+pub(crate) fn service() -> ServiceId {
     ServiceId("2000099999".to_owned())
 }
 
-pub(super) fn number(prefix: u32) -> NhsNumber {
+pub(crate) fn number(prefix: u32) -> NhsNumber {
     (prefix..).find_map(NhsNumber::from_prefix).unwrap()
 }
 
-pub(super) fn subject(nhs_number: Option<NhsNumber>) -> Subject {
+pub(crate) fn subject(nhs_number: Option<NhsNumber>) -> Subject {
     let name = HumanName { family: Some("O'Neill-Smith".to_owned()), ..HumanName::default() };
     let home =
         Address { usage: Some("home".to_owned()), postal_code: Some("ls1 4ap".to_owned()), ..Address::default() };
@@ -172,7 +172,7 @@ pub(super) fn subject(nhs_number: Option<NhsNumber>) -> Subject {
     Subject { candidate: PatientId(Uuid::now_v7()), nhs_number, demographics }
 }
 
-pub(super) fn referral(patient: PatientId, status: ReferralStatus) -> Referral {
+pub(crate) fn referral(patient: PatientId, status: ReferralStatus) -> Referral {
     Referral {
         id: ReferralId(Uuid::now_v7()),
         patient,
@@ -233,25 +233,25 @@ pub(crate) fn letter(destination: &str, key: Uuid, event: &str) -> Letter {
     }
 }
 
-pub(super) fn submit(store: &dyn Store, key: &str, command: Command) -> Result<Verdict, StoreError> {
+pub(crate) fn submit(store: &dyn Store, key: &str, command: Command) -> Result<Verdict, StoreError> {
     wait(store.submit(message(key), work(command, Vec::new())))
 }
 
 /// Does it, and hands back the decision.
-pub(super) fn accept(store: &dyn Store, key: &str, command: Command) -> Decision {
+pub(crate) fn accept(store: &dyn Store, key: &str, command: Command) -> Decision {
     match submit(store, key, command).unwrap() {
         Verdict::Accepted { decision, .. } => *decision,
         other => panic!("{other:?}"),
     }
 }
 
-pub(super) fn post(store: &dyn Store, letters: Vec<Letter>) {
+pub(crate) fn post(store: &dyn Store, letters: Vec<Letter>) {
     let command = Command::PublishSlots(PublishSlots::default());
     let message = Message { key: None, ..message("post") };
     wait(store.submit(message, work(command, letters))).unwrap();
 }
 
-pub(super) fn diary(slots: &[&str]) -> PublishSlots {
+pub(crate) fn diary(slots: &[&str]) -> PublishSlots {
     let slot = |id: &&str| {
         let slot = Slot {
             id: SlotId((*id).to_owned()),
@@ -270,7 +270,7 @@ pub(super) fn diary(slots: &[&str]) -> PublishSlots {
     }
 }
 
-pub(super) fn held_service() -> Service {
+pub(crate) fn held_service() -> Service {
     Service {
         id: service(),
         name: "Physiotherapy".to_owned(),
@@ -282,7 +282,7 @@ pub(super) fn held_service() -> Service {
     }
 }
 
-pub(super) fn book_slot(subject: Subject, slot: &str, based_on: Option<ReferralId>) -> Book {
+pub(crate) fn book_slot(subject: Subject, slot: &str, based_on: Option<ReferralId>) -> Book {
     let awaited = referral(subject.candidate, ReferralStatus::Awaited);
     let start: Timestamp = "2026-11-02T09:00:00Z".parse().unwrap();
     let appointment = Appointment {
@@ -305,24 +305,22 @@ pub(super) fn book_slot(subject: Subject, slot: &str, based_on: Option<ReferralI
     Book { subject, appointment, slot: SlotId(slot.to_owned()), based_on, awaited, carried }
 }
 
-pub(super) fn events(store: &dyn Store, destination: &str) -> Vec<String> {
+pub(crate) fn events(store: &dyn Store, destination: &str) -> Vec<String> {
     let due = store.outbox_due(destination, Timestamp::now(), 100).unwrap();
     due.into_iter().map(|(row, _)| row.event).collect()
 }
 
-pub(super) fn count_of(store: &dyn Store, outcome: &str) -> u64 {
+pub(crate) fn count_of(store: &dyn Store, outcome: &str) -> u64 {
     store.message_counts().unwrap().into_iter().find(|(name, _)| name == outcome).map_or(0, |(_, n)| n)
 }
 
-pub(super) fn all() -> Page {
+pub(crate) fn all() -> Page {
     Page { limit: 1000, ..Page::default() }
 }
 
-pub(super) fn is_database<T: std::fmt::Debug>(result: Result<T, StoreError>, text: &str) {
+pub(crate) fn is_database<T: std::fmt::Debug>(result: Result<T, StoreError>, text: &str) {
     match result {
         Err(StoreError::Database(why)) => assert!(why.contains(text), "{why}"),
         other => panic!("{other:?}"),
     }
 }
-
-// The cases.

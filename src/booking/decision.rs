@@ -91,6 +91,7 @@ pub struct Decision {
 
 /// One thing to be written.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a decision has a handful, in a list that is on the heap")]
 pub enum Change {
     /// Insert or replace the patient record.
     Patient(Patient),

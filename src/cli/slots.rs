@@ -1,7 +1,7 @@
 //! `onward slots import`: a diary from a file.
 //!
 //! Everything is read before anything is kept: a file with an error changes nothing. What is kept goes in
-//! pieces of [`PIECE_SLOTS`], services first; a piece that was kept stays when a later one fails, and the
+//! pieces of `PIECE_SLOTS`, services first; a piece that was kept stays when a later one fails, and the
 //! same file can be imported again. Slots that are sold stay sold; slots that a file no longer names stay.
 //!
 //! Who provides a service: the gateway's own configuration or directory, where the service is known;

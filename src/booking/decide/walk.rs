@@ -427,6 +427,7 @@ impl Scene<'_> {
             correlation: format!("conversation-{}", self.step.conversation),
             bundle,
             reply_to: "https://practice.invalid".to_owned(),
+            last_updated: said,
             versions: entry("patient").into_iter().chain(entry("focus")).collect(),
         }
     }

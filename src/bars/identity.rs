@@ -455,7 +455,7 @@ fn patient_model() -> impl Strategy<Value = Demographics> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn a_request_that_was_only_read_is_left_alone(base in request(), odd in mangled(request())) {

@@ -52,7 +52,9 @@
 //!
 //! # What must always hold
 //!
-//! Where a rule is enforced, and which tests hold it. What is not built or not tested yet is said here.
+//! Where a rule is enforced, and which tests hold it. What is not built or not tested yet is said here. Rules 1, 2, 5 and
+//! 6 are also checked after every step of random walks through the rules of the field, in memory
+//! (`what_must_always_hold_holds_after_every_step`) and against the store (`the_store_holds_what_the_world_in_memory_holds`).
 //!
 //! 1. **No appointment of one patient on a referral of another.** Decided in `booking::decide::booking`: a named referral
 //!    must be the proven patient's own. Held by the foreign key `(referral_id, patient_id)` in

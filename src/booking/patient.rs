@@ -99,6 +99,11 @@ pub struct Telecom {
 }
 
 impl Demographics {
+    /// Is neither surname nor date of birth known?
+    pub fn is_blank(&self) -> bool {
+        self.birth_date.is_none() && self.name().is_none_or(|name| name.family.is_none())
+    }
+
     /// The official name, or else the first; one with a surname before any that is only a text.
     pub fn name(&self) -> Option<&HumanName> {
         let official = self.names.iter().filter(|name| name.usage.as_deref() == Some("official"));

@@ -39,6 +39,10 @@ impl Person {
         if differs(held, subject) {
             return Err(alarm(code, PLACE));
         }
+        if proves_too_much(held, subject) {
+            let warning = Some(Issue::new(&IDENTITY_UNPROVEN, PLACE));
+            return Ok(Self { patient: held.clone(), change: None, warning });
+        }
         Ok(Self::known(&promoted(held, subject, state), subject))
     }
 
@@ -76,14 +80,18 @@ pub(super) fn differs(held: &Patient, subject: &Subject) -> bool {
     numbers.is_some_and(|(held, said)| held != said) || held.demographics.contradicts(&subject.demographics)
 }
 
-/// The record, with a number that the message proves for the first time, if both say the same surname, initial
-/// and date of birth, and no other record has it: two records of one person are for a person to join, and a parent's
-/// number is not the child's.
+/// Would the message prove who this record is about, although it does not say the same person?
+/// A parent's number is not the child's: the record then stays as it is.
+fn proves_too_much(held: &Patient, subject: &Subject) -> bool {
+    let first = held.nhs_number.is_none() && subject.nhs_number.is_some();
+    first && !held.demographics.is_blank() && !held.demographics.agrees(&subject.demographics)
+}
+
+/// The record, with a number that the message proves for the first time, unless another record has it:
+/// two records of one person are for a person to join.
 fn promoted(held: &Patient, subject: &Subject, state: &State) -> Patient {
     match (held.nhs_number, &state.patient) {
-        (None, None) if held.demographics.agrees(&subject.demographics) => {
-            Patient { nhs_number: subject.nhs_number, ..held.clone() }
-        }
+        (None, None) => Patient { nhs_number: subject.nhs_number, ..held.clone() },
         _ => held.clone(),
     }
 }

@@ -172,7 +172,7 @@ fn refused(good: &Value) -> Vec<(&'static str, Vec<u8>)> {
             changed(&|it| it["entry"][0]["resource"]["destination"][0]["endpoint"] = json!(REFERENCE)),
         ),
         ("unknown reason", changed(&|it| it["entry"][0]["resource"]["reason"]["coding"][0]["code"] = json!(CODE))),
-        ("broken in the middle", text[..text.find(FAMILY).unwrap() + 5].as_bytes().to_vec()),
+        ("broken in the middle", text.as_bytes()[..text.find(FAMILY).unwrap() + 5].to_vec()),
         ("broken by a word", text.replacen(FAMILY, &format!("{BROKEN}\"{FAMILY}"), 1).into_bytes()),
         ("no UTF-8", [text.as_bytes(), FAMILY.as_bytes(), b"\xff"].concat()),
         ("no JSON", format!("{FAMILY} {GIVEN}, {BIRTH_DATE}").into_bytes()),

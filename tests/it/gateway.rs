@@ -186,6 +186,7 @@ impl Gateway {
             std::thread::sleep(Duration::from_millis(10));
         }
         child.kill().unwrap();
+        child.wait().unwrap();
         panic!("it does not stop: {}", self.stderr());
     }
 

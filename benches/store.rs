@@ -5,8 +5,8 @@
 //! The first round starts with an empty file, the last one has some hundred thousand messages behind it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -56,6 +56,10 @@ fn text(bytes: usize) -> String {
     text
 }
 
+/// Made once, so that it is the store that is measured.
+static RESOURCE: LazyLock<String> = LazyLock::new(|| format!(r#"{{"status":"active","x":[{}0]}}"#, text(1_500)));
+static LETTER: LazyLock<String> = LazyLock::new(|| text(1_000));
+
 fn number(n: u64) -> Option<NhsNumber> {
     let scattered = (n.wrapping_mul(2_654_435_761) % 1_000_000_000) as u32;
     NhsNumber::from_prefix(scattered)
@@ -93,7 +97,7 @@ fn command(n: u64) -> PlaceReferral {
         response: None,
         origin,
     };
-    PlaceReferral { subject, referral, carried: Carried(format!(r#"{{"status":"active","x":[{}0]}}"#, text(1_500))) }
+    PlaceReferral { subject, referral, carried: Carried(RESOURCE.clone()) }
 }
 
 async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
@@ -118,7 +122,7 @@ async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
         key: patient,
         event: "REF^I12".into(),
         control_id: id.to_string(),
-        body: text(1_000).into_bytes(),
+        body: LETTER.clone().into_bytes(),
     };
     let answer = move |_: &Result<Decision, Refusal>| Answer { status: 200, body: None, letters: vec![letter] };
     let work = Work::Decide { command: Box::new(Command::PlaceReferral(command)), answer: Box::new(answer) };

@@ -311,6 +311,7 @@ fn letter(destination: &str, notice: &Notice, rendered: pas::Rendered) -> Letter
 fn front(config: &Config, intake: Arc<Intake>, base: String) -> Arc<Front> {
     let https = &config.https;
     let limits = http::Limits {
+        header_bytes_max: https.header_bytes_max,
         body_bytes_max: https.body_bytes_max,
         inflated_bytes_max: https.inflated_bytes_max,
         request_timeout_ms: https.request_timeout_ms,
@@ -368,7 +369,10 @@ fn hl7_handler(channel: &config::Mllp, intake: &Arc<Intake>) -> mllp::Handler {
     })
 }
 
-fn load_channels(config: &Config) -> Result<Vec<(config::Mllp, Option<Arc<ReloadingServer>>)>, AppError> {
+/// Channels that HL7 v2 comes in by, with the certificates of those that speak TLS.
+type Channels = Vec<(config::Mllp, Option<Arc<ReloadingServer>>)>;
+
+fn load_channels(config: &Config) -> Result<Channels, AppError> {
     let load = |channel: &config::Mllp| {
         let Some(files) = &channel.tls else { return Ok((channel.clone(), None)) };
         let client_auth =

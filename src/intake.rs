@@ -117,7 +117,7 @@ impl Intake {
         let outcome = self.decide(&mut message, &headers, service.as_ref());
         match outcome {
             Err(issues) => self.keep_refused(message, issues, service.as_ref()).await,
-            Ok((command, ids, value)) => self.submit(message, headers, command, ids, value, service).await,
+            Ok((command, ids, value)) => self.submit(message, command, ids, value, service).await,
         }
     }
 
@@ -220,7 +220,6 @@ impl Intake {
     async fn submit(
         &self,
         message: Message,
-        headers: Headers,
         command: Command,
         ids: Ids,
         value: Value,
@@ -233,7 +232,7 @@ impl Intake {
                 if 0 < letters {
                     (self.settings.wake)();
                 }
-                self.success(&value, &headers, &ids, &decision)
+                Reply { status: 200, body: ids.reply(value, &decision, &self.settings.case_system) }
             }
             Ok(verdict) => self.told(verdict, service.as_ref()).unwrap_or_else(|| self.internal(service.as_ref())),
             Err(error) => self.refusal(&store_issue(&error).into(), service.as_ref()),
@@ -258,16 +257,6 @@ impl Intake {
                 }
             }
         })
-    }
-
-    fn success(&self, value: &Value, headers: &Headers, ids: &Ids, decision: &Decision) -> Reply {
-        let (checked, _) = check::check(value, headers);
-        match checked {
-            Some(checked) => {
-                Reply { status: 200, body: ids.reply(value, &checked, decision, &self.settings.case_system) }
-            }
-            None => self.internal(None),
-        }
     }
 
     /// The answer to anything but a success.

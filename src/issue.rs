@@ -41,8 +41,10 @@ pub enum Fault {
     NotAcceptable,
     /// It collides with what is already held: read, decide, send anew.
     Conflict,
-    /// Too large.
+    /// The body is too large.
     TooLarge,
+    /// The headers are too large.
+    HeadersTooLarge,
     /// The content type or coding is not one that is read here.
     UnsupportedMediaType,
     /// Understood, but will not be done.
@@ -111,6 +113,8 @@ codes! {
     DUPLICATE "ONW-1020" Error "duplicate" Conflict "A request with this X-Request-Id was already processed with success."
     IN_FLIGHT "ONW-1021" Error "duplicate" TooEarly "The first request with this X-Request-Id is still being processed."
     REQUEST_INVALID "ONW-1022" Error "invalid" BadRequest "The request cannot be read."
+
+    HEADERS_TOO_LARGE "ONW-1023" Error "too-long" HeadersTooLarge "The request's headers are larger than this gateway takes."
 
     JSON_INVALID "ONW-2001" Error "structure" BadRequest "The body is not well-formed JSON."
     JSON_DUPLICATE_KEY "ONW-2002" Error "structure" BadRequest "An object has the same key twice."

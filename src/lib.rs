@@ -1,28 +1,163 @@
 //! Onward: a referral gateway.
+//!
+//! A GP system, an urgent care service, a hospital or another gateway sends a referral or a booking. Onward checks it,
+//! understands it, keeps it safe, answers, and sees to it that the other side gets it. Nothing that was accepted is
+//! lost, nobody is taken for somebody else, and no appointment hangs on another patient's referral.
+//!
+//! # One way through the house
+//!
+//! ```text
+//!  BaRS message ─┐                                                                       ┌▶ FHIR reply
+//!                ├▶ receive ▶ identify ▶ remember ▶ check ▶ translate ▶ decide ▶ commit ─┼▶ HL7 v2 ACK
+//!  HL7 v2/MLLP ──┘                                                                       └▶ outbox ▶ deliver
+//!     http, mllp      http      http      intake,   profile,    bars      booking  store      outbox
+//!                                         store     bars
+//! ```
+//!
+//! * **receive**: bytes and headers, within limits ([`http`], [`mllp`]). The bytes are kept as they came.
+//! * **identify**: the certificate says which registered system calls, and for which organisations it may act
+//!   ([`http::Systems`], [`intake::Caller`]).
+//! * **remember**: the ledger of first answers. A repeat is answered from it, whatever crashed in between
+//!   ([`store::Verdict`]).
+//! * **check**: FHIR R4 ([`profile::structure`]), then the standard's own rules ([`bars::check`]). Every problem is
+//!   found; each has a permanent code, a place and a person whose move it is ([`issue`]).
+//! * **translate**: one vocabulary for all dialects ([`booking::command::Command`]). Nothing after it knows FHIR, HL7
+//!   or HTTP.
+//! * **decide**: a pure function of the command, what is held and the time ([`booking::decide::decide`]). It says what
+//!   changes, what others are to be told and what to warn of, and does none of it.
+//! * **commit**: journal entry, changes, letters and answer become durable in one transaction ([`store::Store::submit`]).
+//!   Only then does the answer leave.
+//! * **deliver**: the outbox sends, in order per patient, until the other side has confirmed or a person is told
+//!   ([`outbox`]).
+//!
+//! [`http`] and [`mllp`] share [`intake`] and nothing else. [`status`] watches from outside of all this.
+//!
+//! # The modules, in reading order
+//!
+//! A module uses only what stands above its own paragraph below. `tests/it/tidy.rs` holds the source to that.
+//!
+//! | Paragraph | What it is |
+//! |---|---|
+//! | [`issue`] | What can be wrong with content: codes that are permanent. |
+//! | [`booking`], [`fhir`], [`hl7v2`] | The booking model and its rules; FHIR R4 as it travels; HL7 v2 as bytes. Strangers to each other. |
+//! | [`profile`] | Is a resource what FHIR R4 says it is? |
+//! | [`bars`], [`pas`] | The dialects: BaRS messages, and what a hospital's system is sent. |
+//! | [`config`] | Everything that can be set, checked before the start. |
+//! | [`store`], [`telemetry`], [`tls`] | The only SQL; log lines and numbers; certificates that are checked, watched and explained. |
+//! | [`outbox`], [`intake`] | Delivery; and the use case, as a list of calls. |
+//! | [`http`], [`mllp`], [`status`] | The three listeners. |
+//! | [`load`] | Synthetic messages, and a load made of them. |
+//! | [`app`] | The composition root: a configuration becomes a running gateway. |
+//! | [`cli`] | One file per subcommand. |
+//!
+//! # What must always hold
+//!
+//! Where a rule is enforced, and which tests hold it. What is not built or not tested yet is said here. Rules 1, 2, 5 and
+//! 6 are also checked after every step of random walks through the rules of the field, in memory
+//! (`what_must_always_hold_holds_after_every_step`) and against the store (`the_store_holds_what_the_world_in_memory_holds`).
+//!
+//! 1. **No appointment of one patient on a referral of another.** Decided in `booking::decide::booking`: a named referral
+//!    must be the proven patient's own. Held by the foreign key `(referral_id, patient_id)` in
+//!    `store/sqlite/schema.sql`. Tests: `nobody_books_on_somebody_elses_referral`,
+//!    `an_appointment_on_another_patients_referral_is_refused`.
+//! 2. **No appointment without a live referral; at most one current appointment per referral; a slot is sold once.**
+//!    The table [`booking::decide::referral_permits`]; the unique indexes `appointment_referral_once` and
+//!    `appointment_slot_once`. Tests: `one_of_200_gets_the_slot`, `a_slot_is_sold_once`.
+//! 3. **What was answered with success survives; what is repeated has one effect.** One transaction per batch with a
+//!    full sync, and a ledger with a unique key. Tests: `nothing_is_lost_or_doubled_by_kill_9`,
+//!    `the_same_request_50_times_at_once_has_one_effect`, `a_repeat_of_what_was_refused_gets_the_first_answer`.
+//! 4. **Every accepted message ends in exactly one of: delivered, parked with a person told, superseded. Every refused
+//!    one is kept with its reason and its bytes.** [`store::OutboxState`], and constraints on both tables. Tests:
+//!    `whatever_a_peer_does_everything_is_delivered_once_and_in_order`, `depth_counts_what_there_is`. Sending a refused
+//!    message again from the journal is not built yet.
+//! 5. **Every live referral is on a worklist.** [`booking::referral::Referral::worklist`] is total; the constraint
+//!    `live_is_on_a_worklist`. Tests: `a_live_referral_without_a_worklist_is_refused`.
+//! 6. **"Not found" or "look-up failed" never means "new patient". An absent value never erases a present one.**
+//!    A look-up that fails ends the transaction: nothing is done and the sender tries again. Only a proven NHS number
+//!    finds a record; without one the patient gets a record apart, with a warning (`ONW-3020`), for a person to join.
+//!    [`booking::patient::Demographics::updated_by`] keeps what a message does not say; [`pas`] never orders a receiver to
+//!    delete. Tests: `every_message_is_sound`, `absent_null_and_present_are_three_things`,
+//!    `failures_in_the_middle_of_a_batch_undo_only_themselves`. Joining and parting of records is not built yet, nor is
+//!    a search for records that may be the same person's.
+//! 7. **A waiting-time clock's start never moves without a rule.** An amendment keeps the held clock; an awaited
+//!    referral hands its clock on ([`booking::pathway`]). The rules of the clock itself are not built yet.
+//! 8. **Patient data is never in an error text or a log.** Issues name places and rules, never values; types that hold
+//!    patient data print as `***`; [`telemetry`] has a closed list of fields. Tests:
+//!    `no_issue_holds_a_value_of_the_message`, `is_masked_when_printed_for_debugging`. Restricted records are not told
+//!    from others yet.
+//! 9. **The status endpoint tells the truth when everything else is down.** [`status`] has its own threads and socket
+//!    and answers from memory. Tests: `a_database_that_hangs_is_told_and_holds_up_nobody`,
+//!    `an_api_whose_places_are_all_taken_is_told`, `a_disk_that_is_full_is_told_and_its_end_is_noticed`,
+//!    `a_database_file_that_is_gone_is_told_and_takes_nothing`.
+//!
+//! # Where this differs from the first plan, and why
+//!
+//! * `serde` in [`booking`]. The model was to know nothing but time and errors. The store keeps a record whole, as
+//!   JSON; a second set of types only for that would have to be kept equal by hand.
+//! * [`booking::decide::decide`] runs inside the store's writer transaction. It stays pure: the store calls it. So no race
+//!   lies between looking and deciding, and no decision is made twice.
+//! * [`booking::referral::ReferralStatus::Awaited`]. BaRS lets a booking come before its referral. It then hangs on a
+//!   referral that is awaited, so that no appointment is ever without one. When the referral comes it takes that
+//!   place, id and clock included.
+//! * [`bars::outcome`] is the place where kinds of failure meet status codes. It was to be in [`http`]; but what a
+//!   refusal looks like is the standard's matter, and it is also needed where the answer is rendered, inside the
+//!   transaction.
+//! * [`tls`] and [`load`] are rooms of their own. Certificates are checked by the listener, by the outbox and by the
+//!   command line; the synthetic messages serve the load tool, the demo and the tests.
+//! * A success of BaRS keeps no reply body in the ledger. The standard answers a repeat of a success with 409, so the
+//!   body would never be sent again. A refusal is kept whole, because its repeat gets it again.
+//! * Reading is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a number.
+//! * HL7 v2 messages that come in are kept and answered AR: no event is taken yet. So a sender keeps them, and nothing
+//!   is pretended.
+//!
+//! # A referral goes through
+//!
+//! 1. [`http::Server`] takes a connection and reads the client's certificate once. [`http::Front::serve`] finds
+//!    `POST /$process-message` in [`bars::capability::INTERACTIONS`], the system in [`http::Systems`], and reads the
+//!    headers ([`bars::headers::read`]) and the body, within [`http::Limits`].
+//! 2. [`intake::Intake::process_message`] takes off: a second request with the same `X-Request-Id` gets 425 until this one
+//!    has landed. It looks up the service and asks whether the caller may act for the organisation.
+//! 3. The bytes become JSON ([`fhir::json::parse`]), which must be a sound R4 Bundle ([`profile::structure::check_bundle`])
+//!    and a message of the standard ([`bars::check::check`]): version, destination, a row of [`bars::workflow::ROWS`], the
+//!    counts of its [`bars::definitions`], the rules for its elements. With one error in it, the message is kept with
+//!    everything that was found ([`store::Work::Refuse`]) and answered with an OperationOutcome
+//!    ([`bars::outcome::outcome`]).
+//! 4. [`bars::translate::translate`] makes a [`booking::command::PlaceReferral`] of it, with fresh ids
+//!    ([`bars::reply::Ids`]) and with the sender's own resource to carry ([`booking::command::Carried`]).
+//! 5. [`store::Store::submit`] hands it to the writer. In the transaction that will make it durable the store asks the
+//!    ledger, looks up what the command needs ([`booking::command::Command::needs`]) and calls
+//!    [`booking::decide::decide`]. The answer is rendered, and with it the letters: [`pas::render`] writes REF^I12 for
+//!    the service's destination. Changes, journal and letters are written; many submissions share one sync.
+//! 6. The caller gets the Bundle back with the receiver's ids ([`bars::reply::Ids::reply`]).
+//! 7. The outbox wakes ([`outbox::OutboxHandle::wake`]), sends the letter over MLLP and waits for the acknowledgement of
+//!    exactly this control id. AA settles it; AE parks it for a person; silence means the same bytes again, later.
 
 pub mod issue;
 
 pub mod booking;
 pub mod fhir;
 pub mod hl7v2;
+
 pub mod profile;
 
 pub mod bars;
 pub mod pas;
 
 pub mod config;
+
 pub mod store;
 pub mod telemetry;
 pub mod tls;
 
+pub mod intake;
 pub mod outbox;
 
 pub mod http;
-pub mod intake;
 pub mod mllp;
 pub mod status;
 
 pub mod load;
 
 pub mod app;
+
 pub mod cli;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::patient::{add_identifiers, identifier, put};
-use super::request::{held, held_id, put_moment};
+use super::request::{held, held_id, put_moment, put_reference};
 use super::systems;
 use crate::booking::identifier::{Identifier, ReferralId, SlotId};
 use crate::fhir::bundle::Bundle;
@@ -47,21 +47,19 @@ impl Booking {
 
     /// Writes it into an Appointment; everything else there stays.
     pub fn write(&self, resource: &mut Map<String, Value>) {
-        put(resource, "status", Some(&self.status));
+        put(resource, "status", Some(self.status.as_str()).filter(|status| !status.is_empty()));
         put(resource, "description", self.description.as_deref());
         put_moment(resource, "start", self.start);
         put_moment(resource, "end", self.end);
         add_identifiers(resource, &self.identifiers);
-        if Self::read(&Value::Object(resource.clone())).cancel_reason != self.cancel_reason {
+        let known = Self::read(&Value::Object(resource.clone())).cancel_reason;
+        if self.cancel_reason.is_some() && known != self.cancel_reason {
             let concept = resource.entry("cancelationReason").or_insert_with(|| json!({}));
             if let Some(concept) = concept.as_object_mut() {
                 put(concept, "text", self.cancel_reason.as_deref());
             }
         }
-        if let Some(id) = self.based_on.filter(|id| Self::read(&Value::Object(resource.clone())).based_on != Some(*id))
-        {
-            resource.insert("basedOn".into(), json!([{ "reference": format!("ServiceRequest/{id}") }]));
-        }
+        put_reference(resource, "basedOn", "ServiceRequest", self.based_on.map(|id| id.0));
     }
 }
 

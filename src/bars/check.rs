@@ -11,6 +11,7 @@ use super::{appointment, negotiate, systems};
 use crate::booking::identifier::ServiceId;
 use crate::booking::referral::Category;
 use crate::fhir::bundle::{Bundle, Entry};
+use crate::fhir::path::Path;
 use crate::fhir::view::{code_of, codings, extension, items, reference_at, str_at};
 use crate::issue::{
     CONSENT, CONTACT_RANK, DEFINITION_COUNT, DESTINATION, FOCUS, FULL_URL, Issue, Issues, REFERENCE_UNRESOLVED,
@@ -149,32 +150,40 @@ fn check_links(message: &Message<'_>, issues: &mut Issues) {
         // Published examples repeat a fullUrl for two versions of one Encounter; the first is taken.
         issues.push(Issue::new(&FULL_URL, format!("{}.fullUrl", entry.place())).tolerated());
     }
+    let bundle = Path::root("Bundle");
+    let entries = bundle.name("entry");
     for entry in message.bundle.entries() {
         if let Some(resource) = entry.resource {
-            check_references(message, resource, &entry.place_of(""), issues);
+            check_references(message, resource, entries.index(entry.index).name("resource"), issues);
         }
     }
 }
 
-fn check_references(message: &Message<'_>, value: &Value, at: &str, issues: &mut Issues) {
+fn check_references(message: &Message<'_>, value: &Value, at: Path<'_>, issues: &mut Issues) {
     match value {
         Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get("reference")
-                && reference.trim().starts_with("urn:uuid:")
-                && message.bundle.resolve(reference.trim()).is_none()
-            {
-                issues.push(Issue::new(&REFERENCE_UNRESOLVED, format!("{at}.reference")).tolerated());
-            }
-            for (name, member) in members.iter().filter(|(_, member)| member.is_object() || member.is_array()) {
-                check_references(message, member, &format!("{at}.{name}"), issues);
+            for (name, member) in members {
+                match member {
+                    Value::String(reference) if name == "reference" => {
+                        check_reference(message, reference.trim(), at.name(name), issues);
+                    }
+                    Value::Object(_) | Value::Array(_) => check_references(message, member, at.name(name), issues),
+                    _ => {}
+                }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                check_references(message, item, &format!("{at}[{index}]"), issues);
+                check_references(message, item, at.index(index), issues);
             }
         }
         _ => {}
+    }
+}
+
+fn check_reference(message: &Message<'_>, reference: &str, at: Path<'_>, issues: &mut Issues) {
+    if reference.starts_with("urn:uuid:") && message.bundle.resolve(reference).is_none() {
+        issues.push(Issue::new(&REFERENCE_UNRESOLVED, at).tolerated());
     }
 }
 

@@ -25,13 +25,15 @@ pub struct Context<'a> {
     pub service: Option<&'a ServiceId>,
     /// Provides services that are new here and do not say who provides them.
     pub organisation: Option<&'a OdsCode>,
+    /// Where messages about services that are new here are delivered to.
+    pub destination: Option<&'a str>,
     /// Services that are known here already: they stay as they are.
     pub known: &'a dyn Fn(&ServiceId) -> Option<Service>,
 }
 
 /// Reads a Bundle of a diary where no service is known yet.
 pub fn read(bundle: &Value, service_override: Option<&ServiceId>) -> (PublishSlots, Issues) {
-    read_with(bundle, &Context { service: service_override, organisation: None, known: &|_| None })
+    read_with(bundle, &Context { service: service_override, organisation: None, destination: None, known: &|_| None })
 }
 
 /// Reads a Bundle of a diary. What has an error is left out.
@@ -78,7 +80,7 @@ impl<'a> Reader<'a> {
         match (entry.resource_type(), identity(entry)) {
             (Some("Slot" | "OperationOutcome"), _) => {}
             (Some(_), Some((kind, id, resource))) => {
-                let carried = self.carry(resource);
+                let carried = self.carry(&with_id(resource, id));
                 self.found.directory.push((kind.into(), id.into(), carried));
             }
             (Some(_), None) => self.issues.add(&issue::ELEMENT_MISSING, entry.place_of("id")),
@@ -109,7 +111,7 @@ impl<'a> Reader<'a> {
     }
 
     fn service_override(&mut self, id: &ServiceId) {
-        let fresh = || self.context.organisation.map(|code| fresh_service(id, id.0.clone(), code.clone(), false));
+        let fresh = || self.context.organisation.map(|code| self.fresh_service(id, id.0.clone(), code.clone(), false));
         match (self.context.known)(id).or_else(fresh) {
             Some(service) => self.keep_service(service, None),
             None => self.issues.say(
@@ -141,7 +143,13 @@ impl<'a> Reader<'a> {
         let organisation = provider.and_then(|(_, _, organisation)| ods_code(organisation));
         let organisation = organisation.or_else(|| self.context.organisation.cloned())?;
         let name = str_at(resource, "name").unwrap_or(&id.0).to_owned();
-        Some(fresh_service(id, name, organisation, bool_at(resource, "active") == Some(false)))
+        Some(self.fresh_service(id, name, organisation, bool_at(resource, "active") == Some(false)))
+    }
+
+    fn fresh_service(&self, id: &ServiceId, name: String, organisation: OdsCode, closed: bool) -> Service {
+        let destination = self.context.destination.map(str::to_owned);
+        let id = id.clone();
+        Service { id, name, organisation, use_cases: Vec::new(), treatment_function: None, destination, closed }
     }
 
     fn keep_service(&mut self, service: Service, carried: Option<Carried>) {
@@ -260,7 +268,15 @@ impl<'a> Reader<'a> {
 
 fn identity<'a>(entry: &Entry<'a>) -> Option<(&'a str, &'a str, &'a Value)> {
     let resource = entry.resource?;
-    Some((entry.resource_type()?, id(resource).filter(|id| !id.is_empty())?, resource))
+    // Within a searchset an entry may be known by its fullUrl only.
+    let by_url = || entry.full_url?.strip_prefix("urn:uuid:");
+    Some((entry.resource_type()?, id(resource).or_else(by_url).filter(|id| !id.is_empty())?, resource))
+}
+
+fn with_id(resource: &Value, id: &str) -> Value {
+    let mut resource = resource.clone();
+    resource["id"] = id.into();
+    resource
 }
 
 /// The id in a reference that ends in `Type/id`.
@@ -275,11 +291,6 @@ fn service_id(resource: &Value) -> Option<ServiceId> {
     let dos = |it: &&Value| str_at(it, "system").is_some_and(|system| same(system, DOS_SERVICE));
     let identifier = items(resource, "identifier").iter().find(dos).and_then(|it| str_at(it, "value"));
     identifier.or(id(resource)).map(|id| ServiceId(id.to_owned()))
-}
-
-fn fresh_service(id: &ServiceId, name: String, organisation: OdsCode, closed: bool) -> Service {
-    let id = id.clone();
-    Service { id, name, organisation, use_cases: Vec::new(), treatment_function: None, destination: None, closed }
 }
 
 /// What cannot be sold is not on offer; what may yet be sold to somebody else is sold.

@@ -11,6 +11,8 @@ pub mod appointment;
 pub mod check;
 pub mod diary;
 pub mod headers;
+#[cfg(test)]
+mod identity;
 pub mod negotiate;
 pub mod outcome;
 pub mod patient;

@@ -25,6 +25,7 @@ pub fn status(fault: Fault) -> (u16, &'static str) {
         Fault::UnsupportedMediaType => (415, "REC_UNSUPPORTED_MEDIA_TYPE"),
         Fault::Unprocessable => (422, "REC_UNPROCESSABLE_ENTITY"),
         Fault::TooEarly => (425, "REC_TOO_EARLY"),
+        Fault::HeadersTooLarge => (431, "REC_BAD_REQUEST"),
         Fault::Throttled => (429, "REC_TOO_MANY_REQUESTS"),
         Fault::Internal => (500, "REC_SERVER_ERROR"),
         Fault::NotImplemented => (501, "REC_NOT_IMPLEMENTED"),
@@ -35,9 +36,11 @@ pub fn status(fault: Fault) -> (u16, &'static str) {
 /// What the caller should do next.
 fn next_move(fault: Fault) -> &'static str {
     match fault {
-        Fault::BadRequest | Fault::TargetMalformed | Fault::TooLarge | Fault::UnsupportedMediaType => {
-            "Sender: mend the request and send it as a new one."
-        }
+        Fault::BadRequest
+        | Fault::TargetMalformed
+        | Fault::TooLarge
+        | Fault::HeadersTooLarge
+        | Fault::UnsupportedMediaType => "Sender: mend the request and send it as a new one.",
         Fault::Unprocessable | Fault::NotAcceptable => {
             "Sender: this will not be accepted here; check what the service offers."
         }

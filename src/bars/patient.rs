@@ -92,11 +92,13 @@ pub fn demographics(bundle: &Bundle<'_>, patient: &Value) -> Demographics {
 
 /// BaRS puts the patient's own numbers into the contact that is the patient (`ONESELF`), not into `telecom`.
 fn telecoms(patient: &Value) -> Vec<Telecom> {
-    let oneself =
-        |contact: &&Value| items(contact, "relationship").iter().any(|it| str_at(it, "coding.code") == Some("ONESELF"));
-    let contact = items(patient, "contact").iter().find(oneself);
+    let contact = items(patient, "contact").iter().find(|contact| is_oneself(contact));
     let own = contact.map_or(&[] as &[Value], |contact| items(contact, "telecom"));
     items(patient, "telecom").iter().chain(own).map(telecom).collect()
+}
+
+fn is_oneself(contact: &Value) -> bool {
+    items(contact, "relationship").iter().any(|it| str_at(it, "coding.code") == Some("ONESELF"))
 }
 
 fn practice(bundle: &Bundle<'_>, patient: &Value) -> Option<OdsCode> {
@@ -167,13 +169,15 @@ fn gender_code(gender: Gender) -> &'static str {
 }
 
 /// Writes what the model holds into a Patient; everything else in it stays as it is. What the model does
-/// not have is left alone: an absent value never erases a present one.
+/// not have is left alone: an absent value never erases a present one. What other resources say (the practice)
+/// or what only a tracing service may say (the NHS number's status) is not written.
 pub fn write(demographics: &Demographics, patient: &mut Map<String, Value>) {
-    write_list(patient, "name", &demographics.names, name_parts);
-    write_list(patient, "address", &demographics.addresses, address_parts);
+    write_list(patient, "name", &demographics.names, write_name);
+    write_list(patient, "address", &demographics.addresses, write_address);
     put(patient, "birthDate", demographics.birth_date.as_deref());
     put(patient, "gender", demographics.gender.map(gender_code));
     add_identifiers(patient, &demographics.identifiers);
+    add_telecoms(patient, &demographics.telecoms);
 }
 
 /// Adds the identifiers that are not there yet; those without system or value are not the model's.
@@ -190,50 +194,87 @@ pub(super) fn add_identifiers(resource: &mut Map<String, Value>, identifiers: &[
     }
 }
 
-fn name_parts(name: &HumanName) -> Vec<(&'static str, Option<Value>)> {
-    vec![
-        ("use", opt(&name.usage)),
-        ("text", opt(&name.text)),
-        ("family", opt(&name.family)),
-        ("given", list(&name.given)),
-        ("prefix", list(&name.prefix)),
-        ("suffix", list(&name.suffix)),
-    ]
+/// Adds the numbers and addresses that are not there yet, where BaRS has the patient's own.
+fn add_telecoms(patient: &mut Map<String, Value>, wanted: &[Telecom]) {
+    let known = telecoms(&Value::Object(patient.clone()));
+    let missing = wanted.iter().filter(|it| !known.contains(it)).map(telecom_value);
+    let missing: Vec<Value> = missing.collect();
+    if missing.is_empty() {
+        return;
+    }
+    let contacts = patient.get_mut("contact").and_then(Value::as_array_mut).into_iter().flatten();
+    let own = contacts.filter(|contact| is_oneself(contact)).find_map(Value::as_object_mut);
+    let slot = match own {
+        Some(contact) => contact.entry("telecom").or_insert_with(|| json!([])),
+        None => patient.entry("telecom").or_insert_with(|| json!([])),
+    };
+    if let Some(values) = slot.as_array_mut() {
+        values.extend(missing);
+    }
 }
 
-fn address_parts(address: &Address) -> Vec<(&'static str, Option<Value>)> {
-    vec![
-        ("use", opt(&address.usage)),
-        ("text", opt(&address.text)),
-        ("line", list(&address.lines)),
-        ("city", opt(&address.city)),
-        ("district", opt(&address.district)),
-        ("postalCode", opt(&address.postal_code)),
-        ("country", opt(&address.country)),
-    ]
+fn telecom_value(telecom: &Telecom) -> Value {
+    let mut value = Map::new();
+    put(&mut value, "system", telecom.system.as_deref());
+    put(&mut value, "value", telecom.value.as_deref());
+    put(&mut value, "use", telecom.usage.as_deref());
+    Value::Object(value)
 }
 
-fn opt(text: &Option<String>) -> Option<Value> {
-    text.as_ref().map(|text| json!(text))
+fn write_name(name: &HumanName, value: &mut Map<String, Value>) {
+    put(value, "use", name.usage.as_deref());
+    put(value, "text", name.text.as_deref());
+    put(value, "family", name.family.as_deref());
+    put_list(value, "given", &name.given);
+    put_list(value, "prefix", &name.prefix);
+    put_list(value, "suffix", &name.suffix);
 }
 
-fn list(texts: &[String]) -> Option<Value> {
-    (!texts.is_empty()).then(|| json!(texts))
+fn write_address(address: &Address, value: &mut Map<String, Value>) {
+    put(value, "use", address.usage.as_deref());
+    put(value, "text", address.text.as_deref());
+    put_list(value, "line", &address.lines);
+    put(value, "city", address.city.as_deref());
+    put(value, "district", address.district.as_deref());
+    put(value, "postalCode", address.postal_code.as_deref());
+    put(value, "country", address.country.as_deref());
 }
 
-/// Sets a text where there is one.
+/// The values of an element: those of an array, a single one as one.
+fn values<'a>(object: &'a Map<String, Value>, name: &str) -> &'a [Value] {
+    match object.get(name) {
+        Some(Value::Array(items)) => items,
+        Some(single) => std::slice::from_ref(single),
+        None => &[],
+    }
+}
+
+/// The text that is read from an element.
+pub(super) fn said<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    values(object, name).first()?.as_str()
+}
+
+/// Sets a text where there is one and it is not what is read already.
 pub(super) fn put(object: &mut Map<String, Value>, name: &str, text: Option<&str>) {
-    if let Some(text) = text {
+    if text.is_some() && said(object, name) != text {
         object.insert(name.to_owned(), json!(text));
     }
 }
 
-/// Writes the parts of each item into the item at the same place.
+/// As [`put`]. A list with gaps, which extensions fill, is read without them and stays.
+fn put_list(object: &mut Map<String, Value>, name: &str, texts: &[String]) {
+    let known = values(object, name).iter().filter_map(Value::as_str);
+    if !texts.is_empty() && !known.eq(texts) {
+        object.insert(name.to_owned(), json!(texts));
+    }
+}
+
+/// Writes each item into the item at the same place.
 fn write_list<T>(
     object: &mut Map<String, Value>,
     name: &str,
     models: &[T],
-    parts: impl Fn(&T) -> Vec<(&'static str, Option<Value>)>,
+    write: impl Fn(&T, &mut Map<String, Value>),
 ) {
     if models.is_empty() {
         return;
@@ -242,9 +283,8 @@ fn write_list<T>(
     let Some(values) = slot.as_array_mut() else { return };
     values.resize_with(models.len().max(values.len()), || json!({}));
     for (value, model) in values.iter_mut().zip(models) {
-        let Some(value) = value.as_object_mut() else { continue };
-        for (key, part) in parts(model).into_iter().filter_map(|(key, part)| Some((key, part?))) {
-            value.insert(key.to_owned(), part);
+        if let Some(value) = value.as_object_mut() {
+            write(model, value);
         }
     }
 }

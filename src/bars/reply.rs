@@ -11,7 +11,7 @@ use super::systems;
 use super::workflow::Wish;
 use crate::booking::decision::Decision;
 use crate::booking::identifier::PatientId;
-use crate::fhir::view::{id, str_at};
+use crate::fhir::view::{id, resource_type, str_at};
 
 /// Resources of a booking that the sender got from this receiver's slot search, and so sends back with
 /// this receiver's ids.
@@ -33,6 +33,11 @@ pub struct Ids {
     pub case_reference: String,
     /// The receiver's own planned Encounter: id and fullUrl.
     planned: Option<(Uuid, Uuid)>,
+    /// Where the Patient is, and where the resource in question.
+    patient_index: usize,
+    subject_index: usize,
+    /// The id of the resource in question may turn out to be that of an awaited referral.
+    places: bool,
 }
 
 impl Ids {
@@ -59,6 +64,9 @@ impl Ids {
             awaited: Uuid::now_v7(),
             case_reference: case_reference(focus),
             planned: (message.row.wish == Wish::Place).then(|| (Uuid::now_v7(), Uuid::now_v7())),
+            patient_index: message.patient.index,
+            subject_index: message.subject.index,
+            places: message.row.wish == Wish::Place,
             entries,
         }
     }
@@ -67,7 +75,10 @@ impl Ids {
     /// that mean something outside of the Bundle. It names the candidate as its patient.
     pub fn resource(&self, message: &Message<'_>) -> String {
         let Some(resource) = message.subject.resource else { return String::new() };
-        let mut resource = with_id(resource, &self.focus.to_string());
+        let mut resource = resource.clone();
+        if let Some(members) = resource.as_object_mut() {
+            put_id(members, self.focus.to_string());
+        }
         let urls: HashMap<&str, String> = message
             .bundle
             .entries()
@@ -85,75 +96,56 @@ impl Ids {
         resource.to_string()
     }
 
-    /// The whole reply. `decision` may have found the patient to be known, or the referral awaited.
-    pub fn reply(&self, value: &Value, message: &Message<'_>, decision: &Decision, case_system: &str) -> Vec<u8> {
-        let mut entries: Vec<Value> = message.bundle.entries().iter().map(|entry| self.entry(entry)).collect();
-        if let Some(planned) = self.planned {
-            entries.push(self.planned_encounter(message, planned, decision, case_system));
-        }
-        if let Some(patient) = &decision.patient {
-            set_id(&mut entries, message.patient.index, &patient.id.to_string());
-        }
-        if let (Wish::Place, Some(referral)) = (message.row.wish, &decision.referral) {
-            set_id(&mut entries, message.subject.index, &referral.id.to_string());
-        }
-        let members = value.as_object().map(|members| members.iter()).into_iter().flatten();
-        let mut reply: Map<String, Value> =
-            members.filter(|(name, _)| *name != "entry").map(|(name, member)| (name.clone(), member.clone())).collect();
-        reply.insert("entry".into(), Value::Array(entries));
-        Value::Object(reply).to_string().into_bytes()
-    }
-
-    fn entry(&self, entry: &crate::fhir::bundle::Entry<'_>) -> Value {
-        let mut value = entry.value.clone();
-        if let Some(resource) = entry.resource {
-            value["resource"] = with_id(resource, &self.entries[entry.index]);
-        }
-        value
-    }
-
-    fn planned_encounter(
-        &self,
-        message: &Message<'_>,
-        (id, url): (Uuid, Uuid),
-        decision: &Decision,
-        case_system: &str,
-    ) -> Value {
-        let theirs = message.bundle.resources("Encounter").next();
-        let case = decision.referral.as_ref().map_or(self.case_reference.as_str(), |it| it.case_reference.as_str());
-        let mut encounter = json!({
-            "resourceType": "Encounter",
-            "id": id.to_string(),
-            "meta": { "lastUpdated": decision.referral.as_ref().map(|it| it.received_at.to_string()) },
-            "identifier": [{ "system": case_system, "value": case }],
-            "status": "planned",
-        });
-        for element in ["class", "subject", "episodeOfCare"] {
-            if let Some(same) = theirs.and_then(|theirs| theirs.get(element)) {
-                encounter[element] = same.clone();
+    /// The whole reply, made of the request itself. `decision` may have found the patient to be known, or the
+    /// referral awaited.
+    pub fn reply(&self, mut request: Value, decision: &Decision, case_system: &str) -> Vec<u8> {
+        if let Some(entries) = request.get_mut("entry").and_then(Value::as_array_mut) {
+            let planned = self.planned.map(|ids| planned_encounter(entries, ids, decision, case_system));
+            for (index, entry) in entries.iter_mut().enumerate() {
+                if let Some(resource) = entry.get_mut("resource").and_then(Value::as_object_mut) {
+                    put_id(resource, self.id_of(index, decision));
+                }
             }
+            entries.extend(planned);
         }
-        json!({ "fullUrl": format!("urn:uuid:{url}"), "resource": encounter })
+        let mut bytes = Vec::with_capacity(32 << 10);
+        // Writing JSON that was read into memory cannot fail.
+        let _ = serde_json::to_writer(&mut bytes, &request);
+        bytes
+    }
+
+    fn id_of(&self, index: usize, decision: &Decision) -> String {
+        let patient = decision.patient.as_ref().filter(|_| index == self.patient_index).map(|it| it.id.to_string());
+        let referral = decision.referral.as_ref().filter(|_| self.places && index == self.subject_index);
+        patient.or(referral.map(|it| it.id.to_string())).unwrap_or_else(|| self.entries[index].clone())
     }
 }
 
-fn set_id(entries: &mut [Value], index: usize, id: &str) {
-    if let Some(resource) = entries.get_mut(index).and_then(|entry| entry.get_mut("resource")) {
-        resource["id"] = json!(id);
+fn planned_encounter(entries: &[Value], (id, url): (Uuid, Uuid), decision: &Decision, case_system: &str) -> Value {
+    let resources = entries.iter().filter_map(|entry| entry.get("resource"));
+    let theirs = resources.into_iter().find(|it| resource_type(it) == Some("Encounter"));
+    let referral = decision.referral.as_ref();
+    let mut encounter = json!({
+        "resourceType": "Encounter",
+        "id": id.to_string(),
+        "meta": { "lastUpdated": referral.map(|it| it.received_at.to_string()) },
+        "identifier": [{ "system": case_system, "value": referral.map(|it| it.case_reference.as_str()) }],
+        "status": "planned",
+    });
+    for element in ["class", "subject", "episodeOfCare"] {
+        if let Some(same) = theirs.and_then(|theirs| theirs.get(element)) {
+            encounter[element] = same.clone();
+        }
     }
+    json!({ "fullUrl": format!("urn:uuid:{url}"), "resource": encounter })
 }
 
-/// The resource with this id, in its usual place after the type.
-fn with_id(resource: &Value, id: &str) -> Value {
-    let Some(members) = resource.as_object() else { return resource.clone() };
-    let mut out = Map::with_capacity(members.len() + 1);
-    if let Some(kind) = members.get("resourceType") {
-        out.insert("resourceType".into(), kind.clone());
+/// The id, in its usual place after the type.
+fn put_id(resource: &mut Map<String, Value>, id: String) {
+    match resource.get_mut("id") {
+        Some(held) => *held = Value::String(id),
+        None => drop(resource.shift_insert(1.min(resource.len()), "id".into(), Value::String(id))),
     }
-    out.insert("id".into(), json!(id));
-    let rest = members.iter().filter(|(name, _)| *name != "resourceType" && *name != "id");
-    out.extend(rest.map(|(name, member)| (name.clone(), member.clone())));
-    Value::Object(out)
 }
 
 /// References by fullUrl become references by type and id.

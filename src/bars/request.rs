@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::patient::{add_identifiers, identifier, ods_code, put};
+use super::patient::{add_identifiers, identifier, ods_code, put, said};
 use super::systems;
 use crate::booking::identifier::{AppointmentId, Coding, Identifier, ReferralId, Ubrn};
 use crate::booking::referral::{Party, Priority};
 use crate::fhir::bundle::Bundle;
-use crate::fhir::view::{codings, instant_at, items, reference_at, str_at};
+use crate::fhir::instant::FhirDateTime;
+use crate::fhir::view::{self, codings, instant_at, items, reference_at, str_at};
 
 /// What the model holds of a ServiceRequest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl Request {
     /// Writes it into a ServiceRequest. Everything else there stays; a time keeps the words that it was
     /// written in while it is the same moment.
     pub fn write(&self, resource: &mut Map<String, Value>) {
-        put(resource, "status", Some(&self.status));
+        put(resource, "status", Some(self.status.as_str()).filter(|status| !status.is_empty()));
         put(resource, "priority", self.priority.map(priority_code));
         put(resource, "patientInstruction", self.patient_instruction.as_deref());
         put_moment(resource, "authoredOn", self.authored_on);
@@ -68,7 +69,7 @@ impl Request {
         add_identifiers(resource, &self.identifiers);
         add_references(resource, "basedOn", "ServiceRequest", self.based_on.iter().map(|id| id.0));
         add_references(resource, "replaces", "ServiceRequest", self.replaces.iter().map(|id| id.0));
-        add_references(resource, "supportingInfo", "Appointment", self.linked_appointment.iter().map(|id| id.0));
+        lead_with(resource, "supportingInfo", "Appointment", self.linked_appointment.map(|id| id.0));
     }
 
     fn write_occurrence(&self, resource: &mut Map<String, Value>) {
@@ -84,11 +85,10 @@ impl Request {
 
     fn write_reasons(&self, resource: &mut Map<String, Value>) {
         let known = Self::read(&Value::Object(resource.clone()));
-        if known.reasons != self.reasons {
-            let codings: Vec<Value> = self.reasons.iter().map(coding_value).collect();
-            resource.insert("reasonCode".into(), json!([{ "coding": codings }]));
+        if !self.reasons.is_empty() && known.reasons != self.reasons {
+            write_codings(resource, &self.reasons);
         }
-        if known.reason_text == self.reason_text {
+        if self.reason_text.is_none() || known.reason_text == self.reason_text {
             return;
         }
         let reasons = resource.entry("reasonCode").or_insert_with(|| json!([{}]));
@@ -109,6 +109,40 @@ fn coding(coding: crate::fhir::view::Coding<'_>) -> Coding {
     Coding { system: text(coding.system), code: text(coding.code), display: text(coding.display) }
 }
 
+/// All codes go into the first concept; what is said beside them stays where it is.
+fn write_codings(resource: &mut Map<String, Value>, wanted: &[Coding]) {
+    let slot = resource.entry("reasonCode").or_insert_with(|| json!([{}]));
+    let Some(concepts) = slot.as_array_mut() else { return };
+    if !concepts.first().is_some_and(Value::is_object) {
+        concepts.insert(0, json!({}));
+    }
+    let taken = concepts.iter_mut().filter_map(|concept| concept.as_object_mut()?.remove("coding"));
+    let mut held: Vec<Value> = taken.flat_map(listed).collect();
+    let mut codings: Vec<Value> = wanted.iter().map(|wanted| take_coding(&mut held, wanted)).collect();
+    // Without a code it is not read, and so not the model's to remove.
+    codings.extend(held.into_iter().filter(|value| view::codings(value).next().is_none()));
+    if let Some(first) = concepts.first_mut().and_then(Value::as_object_mut) {
+        first.insert("coding".to_owned(), Value::Array(codings));
+    }
+    concepts.retain(|concept| concept.as_object().is_none_or(|members| !members.is_empty()));
+}
+
+fn listed(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        single => vec![single],
+    }
+}
+
+/// The Coding that says this already, with all that it says, or a new one.
+fn take_coding(held: &mut Vec<Value>, wanted: &Coding) -> Value {
+    let says = |value: &Value| view::codings(value).map(coding).next().as_ref() == Some(wanted);
+    match held.iter().position(says) {
+        Some(index) => held.remove(index),
+        None => coding_value(wanted),
+    }
+}
+
 fn coding_value(coding: &Coding) -> Value {
     let parts = [("system", &coding.system), ("code", &coding.code), ("display", &coding.display)];
     let present = parts.into_iter().filter(|(_, text)| !text.is_empty());
@@ -117,7 +151,12 @@ fn coding_value(coding: &Coding) -> Value {
 
 /// Ids in references to things that this gateway holds: `ServiceRequest/<uuid>`.
 pub(super) fn held<'a>(resource: &'a Value, element: &str, kind: &'a str) -> impl Iterator<Item = Uuid> + use<'a> {
-    items(resource, element).iter().filter_map(move |it| held_id(it.get("reference")?.as_str()?, kind))
+    items(resource, element).iter().filter_map(move |it| meant(it, kind))
+}
+
+/// What a Reference to something that this gateway holds means.
+fn meant(reference: &Value, kind: &str) -> Option<Uuid> {
+    held_id(reference.get("reference")?.as_str()?, kind)
 }
 
 /// The id in `Kind/<uuid>`.
@@ -131,17 +170,47 @@ fn add_references(resource: &mut Map<String, Value>, element: &str, kind: &str, 
         let slot = resource.entry(element).or_insert_with(|| json!([]));
         let reference = format!("{kind}/{id}");
         let Some(values) = slot.as_array_mut() else { return };
-        if !values.iter().any(|it| str_at(it, "reference").and_then(|text| held_id(text, kind)) == Some(id)) {
+        if !values.iter().any(|it| meant(it, kind) == Some(id)) {
             values.push(json!({ "reference": reference }));
         }
+    }
+}
+
+/// Puts the reference to `id` before any other of its kind, since the first is the one that is read.
+fn lead_with(resource: &mut Map<String, Value>, element: &str, kind: &str, id: Option<Uuid>) {
+    let Some(id) = id else { return };
+    add_references(resource, element, kind, std::iter::once(id));
+    let Some(values) = resource.get_mut(element).and_then(Value::as_array_mut) else { return };
+    let first = values.iter().position(|it| meant(it, kind).is_some());
+    let own = values.iter().position(|it| meant(it, kind) == Some(id));
+    if let (Some(first), Some(own)) = (first, own) {
+        values[first..=own].rotate_right(1);
+    }
+}
+
+/// Makes the first reference to something held one to `id`: it is the only one that counts.
+pub(super) fn put_reference(resource: &mut Map<String, Value>, element: &str, kind: &str, id: Option<Uuid>) {
+    let Some(id) = id else { return };
+    let slot = resource.entry(element).or_insert_with(|| json!([]));
+    let Some(values) = slot.as_array_mut() else { return };
+    let Some(first) = values.iter_mut().find(|it| meant(it, kind).is_some()) else {
+        return values.push(json!({ "reference": format!("{kind}/{id}") }));
+    };
+    if meant(first, kind) == Some(id) {
+        return;
+    }
+    if let Some(reference) = first.as_object_mut() {
+        reference.insert("reference".to_owned(), json!(format!("{kind}/{id}")));
+        // They name the other one.
+        reference.remove("display");
+        reference.remove("identifier");
     }
 }
 
 /// Sets a moment, unless the element says the same moment already in words of its own.
 pub(super) fn put_moment(object: &mut Map<String, Value>, name: &str, moment: Option<Timestamp>) {
     let Some(moment) = moment else { return };
-    let known =
-        object.get(name).and_then(Value::as_str).and_then(|text| crate::fhir::instant::FhirDateTime::parse(text).ok());
+    let known = said(object, name).and_then(|text| FhirDateTime::parse(text).ok());
     if known.and_then(|known| known.timestamp()) != Some(moment) {
         object.insert(name.to_owned(), json!(moment.to_string()));
     }

@@ -182,6 +182,7 @@ impl Parts<'_, '_> {
             correlation: self.context.correlation.clone(),
             bundle: str_at(bundle, "id").unwrap_or_default().to_owned(),
             reply_to: str_at(self.message.header, "source.endpoint").unwrap_or_default().to_owned(),
+            last_updated: self.message.subject.resource.and_then(|it| instant_at(it, "meta.lastUpdated")),
             versions: self.message.bundle.entries().iter().filter_map(version).collect(),
         }
     }

@@ -14,6 +14,7 @@ use super::slot::Slot;
 
 /// A wish.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one per message, and it travels in a box")]
 pub enum Command {
     /// Take on a patient, or validate a triage outcome.
     PlaceReferral(PlaceReferral),

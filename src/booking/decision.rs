@@ -30,12 +30,38 @@ pub struct State {
     pub appointment: Option<(Appointment, Referral, Patient)>,
     /// The slot that the command names.
     pub slot: Option<Slot>,
-    /// Live referrals of [`State::patient`] at the service, awaited ones too, oldest first.
+    /// Live referrals at the service, awaited ones too, of everybody above: [`State::patient`], and whose the named
+    /// referral and appointment are, which need not be the same record. Of each the oldest first.
     pub referrals: Vec<Referral>,
-    /// Current appointments of [`State::patient`] at the service.
+    /// Current appointments of the same at the service.
     pub appointments: Vec<Appointment>,
     /// The command's `Bundle.id` was accepted before in this conversation.
     pub bundle_used: bool,
+}
+
+impl State {
+    /// The records that the command may be about, each once.
+    pub fn people(&self) -> Vec<PatientId> {
+        let referral = self.referral.as_ref().map(|(_, patient)| patient.id);
+        let appointment = self.appointment.as_ref().map(|(_, _, patient)| patient.id);
+        let mut people: Vec<_> = self.patient.as_ref().map(|patient| patient.id).into_iter().collect();
+        for id in referral.into_iter().chain(appointment) {
+            if !people.contains(&id) {
+                people.push(id);
+            }
+        }
+        people
+    }
+
+    /// Those of [`State::referrals`] that are this patient's.
+    pub fn referrals_of(&self, patient: PatientId) -> impl Iterator<Item = &Referral> {
+        self.referrals.iter().filter(move |referral| referral.patient == patient)
+    }
+
+    /// Those of [`State::appointments`] that are this patient's.
+    pub fn appointments_of(&self, patient: PatientId) -> impl Iterator<Item = &Appointment> {
+        self.appointments.iter().filter(move |appointment| appointment.patient == patient)
+    }
 }
 
 /// What differs between environments.
@@ -65,6 +91,7 @@ pub struct Decision {
 
 /// One thing to be written.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a decision has a handful, in a list that is on the heap")]
 pub enum Change {
     /// Insert or replace the patient record.
     Patient(Patient),

@@ -99,10 +99,11 @@ pub struct Telecom {
 }
 
 impl Demographics {
-    /// The official name, or else the first.
+    /// The official name, or else the first; one with a surname before any that is only a text.
     pub fn name(&self) -> Option<&HumanName> {
-        let official = self.names.iter().find(|name| name.usage.as_deref() == Some("official"));
-        official.or(self.names.first())
+        let official = self.names.iter().filter(|name| name.usage.as_deref() == Some("official"));
+        let in_order = || official.clone().chain(&self.names);
+        in_order().find(|name| name.family.is_some()).or_else(|| in_order().next())
     }
 
     /// Of the surname and the date of birth, is there one that both give, and none that is the same?
@@ -116,17 +117,15 @@ impl Demographics {
 
     /// This record with what another message adds: what is absent there stays as it is here.
     pub fn updated_by(&self, newer: &Self) -> Self {
-        fn list<T: Clone>(old: &[T], new: &[T]) -> Vec<T> {
-            if new.is_empty() { old.to_vec() } else { new.to_vec() }
-        }
+        let names: Vec<HumanName> = newer.names.iter().map(|name| name.completed_from(&self.names)).collect();
         Self {
-            identifiers: list(&self.identifiers, &newer.identifiers),
+            identifiers: renewed(&self.identifiers, &newer.identifiers, |a, b| a.system == b.system),
             nhs_number_status: newer.nhs_number_status.clone().or(self.nhs_number_status.clone()),
-            names: list(&self.names, &newer.names),
+            names: renewed(&self.names, &names, |a, b| a.usage == b.usage),
             birth_date: newer.birth_date.clone().or(self.birth_date.clone()),
             gender: newer.gender.or(self.gender),
-            addresses: list(&self.addresses, &newer.addresses),
-            telecoms: list(&self.telecoms, &newer.telecoms),
+            addresses: renewed(&self.addresses, &newer.addresses, |a, b| a.usage == b.usage),
+            telecoms: renewed(&self.telecoms, &newer.telecoms, |a, b| (&a.system, &a.usage) == (&b.system, &b.usage)),
             practice: newer.practice.clone().or(self.practice.clone()),
         }
     }
@@ -141,6 +140,24 @@ impl Demographics {
         };
         matches!((key(self), key(other)), (Some(a), Some(b)) if a == b)
     }
+}
+
+impl HumanName {
+    /// With the surname and the first names of the held name of the same use, or of the same surname, where this
+    /// one lacks them.
+    fn completed_from(&self, held: &[Self]) -> Self {
+        let same_family = |held: &&Self| self.family.is_some() && self.family == held.family;
+        let same_use = held.iter().find(|held| held.usage == self.usage);
+        let Some(held) = same_use.or_else(|| held.iter().find(same_family)) else { return self.clone() };
+        let given = if self.given.is_empty() { held.given.clone() } else { self.given.clone() };
+        Self { family: self.family.clone().or(held.family.clone()), given, ..self.clone() }
+    }
+}
+
+/// The newer items, and the older ones of kinds of which nothing newer is said.
+fn renewed<T: Clone>(old: &[T], new: &[T], same_kind: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let kept = old.iter().filter(|held| !new.iter().any(|newer| same_kind(held, newer)));
+    new.iter().chain(kept).cloned().collect()
 }
 
 /// Letters only, in lower case: `O'Neill-Smith` and `ONEILL SMITH` are one.

@@ -157,7 +157,10 @@ pub struct Origin {
     pub bundle: String,
     /// `MessageHeader.source.endpoint`: where responses are to go.
     pub reply_to: String,
-    /// `meta.lastUpdated` of each entry by fullUrl, for "is this older than what we hold?".
+    /// `meta.lastUpdated` of the request or booking itself, for "is this older than what we hold?".
+    #[serde(default)]
+    pub last_updated: Option<Timestamp>,
+    /// `meta.lastUpdated` of each entry by fullUrl, the newest that was seen.
     pub versions: Vec<(String, Timestamp)>,
 }
 

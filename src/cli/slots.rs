@@ -1,11 +1,13 @@
 //! `onward slots import`: a diary from a file.
 //!
 //! Everything is read before anything is kept: a file with an error changes nothing. What is kept goes in
-//! pieces of [`PIECE_SLOTS`], services first; a piece that was kept stays when a later one fails, and the
+//! pieces of `PIECE_SLOTS`, services first; a piece that was kept stays when a later one fails, and the
 //! same file can be imported again. Slots that are sold stay sold; slots that a file no longer names stay.
 //!
 //! Who provides a service: the gateway's own configuration or directory, where the service is known;
-//! else the ODS code of the Organization that `providedBy` names; else `--organisation`; else it is refused.
+//! else the ODS code of the Organization that `providedBy` names; else `--organisation`; else whoever provides
+//! the first service of the configuration. Messages about a service that is new here go to the one destination
+//! that is configured; where there are several, the configuration must say which.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Read};
@@ -73,7 +75,7 @@ impl ImportArgs {
         let bytes = read_file(&self.file)?;
         let bundle = bundle(&bytes)?;
         let (config, store) = self.place.make_store()?;
-        let (diary, issues) = self.read(&bundle, &services(&config, store.as_ref())?);
+        let (diary, issues) = self.read(&bundle, &config, &services(&config, store.as_ref())?);
         issues.iter().for_each(|issue| say(&issue.to_string()));
         if issues.has_errors() {
             return Err(CallerFault(format!("nothing was imported: {} errors", issues.errors().count())).into());
@@ -86,13 +88,16 @@ impl ImportArgs {
         tell(&counts, self.dry_run, json)
     }
 
-    fn read(&self, bundle: &Value, known: &HashMap<ServiceId, Service>) -> (PublishSlots, Issues) {
+    fn read(&self, bundle: &Value, config: &Config, known: &HashMap<ServiceId, Service>) -> (PublishSlots, Issues) {
         let service = self.service.clone().map(ServiceId);
         let known = |id: &ServiceId| known.get(id).cloned();
-        read_with(
-            bundle,
-            &Context { service: service.as_ref(), organisation: self.organisation.as_ref(), known: &known },
-        )
+        let first = config.service.first().map(|entry| &entry.organisation);
+        let destination = match config.destination.as_slice() {
+            [only] => Some(only.name.as_str()),
+            _ => None,
+        };
+        let organisation = self.organisation.as_ref().or(first);
+        read_with(bundle, &Context { service: service.as_ref(), organisation, destination, known: &known })
     }
 }
 

@@ -25,7 +25,8 @@ use crate::bars::negotiate;
 use crate::bars::search::Params;
 use crate::intake::{self, Caller, Intake, Reply};
 use crate::issue::{
-    CLIENT_UNKNOWN, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, PATH_UNKNOWN, THROTTLED, TIMEOUT,
+    CLIENT_UNKNOWN, HEADERS_TOO_LARGE, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, PATH_UNKNOWN,
+    THROTTLED, TIMEOUT,
 };
 use throttle::Throttle;
 
@@ -51,6 +52,7 @@ pub struct Front {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct Limits {
+    pub header_bytes_max: usize,
     pub body_bytes_max: usize,
     pub inflated_bytes_max: usize,
     pub request_timeout_ms: u64,
@@ -93,6 +95,9 @@ impl Front {
             Ok(found) => found,
             Err(issue) => return intake::refusal(&issue.into(), "Onward"),
         };
+        if self.limits.header_bytes_max < header_bytes(request) {
+            return intake::refusal(&Issue::new(&HEADERS_TOO_LARGE, "").into(), "Onward");
+        }
         let caller = self.systems.caller(request.conn_data::<Peer>());
         if let Some(caller) = &caller
             && !self.throttle.admit(&caller.system)
@@ -148,6 +153,12 @@ impl Front {
             Err(issues) => intake::refusal(&issues, "Onward"),
         }
     }
+}
+
+/// As much as the request line and the headers take up, without the blanks and line ends between.
+fn header_bytes(request: &HttpRequest) -> usize {
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    headers + request.path().len() + request.query_string().len()
 }
 
 /// The interaction of a path, and the id in it.

@@ -2,7 +2,7 @@
 //!
 //! It has its own threads and its own socket, and answers from memory: no async runtime, no database, no
 //! certificate, no other listener is on its request path. Whatever may take long or hang is asked by a
-//! [probe](probe::Probe), one thread each, that leaves its latest answer behind; an answer that is late is
+//! `probe`, one thread each, that leaves its latest answer behind; an answer that is late is
 //! reported as a failure, never as the last known good. So a hung disk turns the state to `fail` after
 //! `sample_timeout_ms`, and `/_status` still answers at once.
 //!

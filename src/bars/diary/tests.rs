@@ -92,7 +92,7 @@ fn slots_alone_need_to_be_told_their_service() {
     let (_, issues) = read(&bundle, None);
     assert_eq!(complaints(&issues), ["ONW-3014 Bundle.entry[0].resource.schedule"]);
     let (id, code) = (ServiceId("77".into()), OdsCode::parse("RH8").unwrap());
-    let context = Context { service: Some(&id), organisation: Some(&code), known: &|_| None };
+    let context = Context { service: Some(&id), organisation: Some(&code), destination: None, known: &|_| None };
     let (found, issues) = read_with(&bundle, &context);
     assert_eq!(complaints(&issues), [""; 0]);
     assert_eq!(found.slots[0].0.services, [id]);
@@ -102,10 +102,17 @@ fn slots_alone_need_to_be_told_their_service() {
 #[test]
 fn a_known_service_stays_as_it_is() {
     let known = |id: &ServiceId| {
-        let service = fresh_service(id, "Known".into(), OdsCode::parse("RA4").unwrap(), false);
-        Some(Service { destination: Some("pas".into()), ..service })
+        Some(Service {
+            id: id.clone(),
+            name: "Known".into(),
+            organisation: OdsCode::parse("RA4").unwrap(),
+            use_cases: Vec::new(),
+            treatment_function: None,
+            destination: Some("pas".into()),
+            closed: false,
+        })
     };
-    let context = Context { service: None, organisation: None, known: &known };
+    let context = Context { service: None, organisation: None, destination: None, known: &known };
     let (found, issues) = read_with(&bundle(&[slot("a", "free")]), &context);
     assert!(issues.is_empty());
     let (service, carried) = &found.services[0];

@@ -25,13 +25,14 @@ const TARGET: &str = "Bundle.entry.resource.ofType(Appointment).id";
 const SLOT: &str = "Bundle.entry.resource.ofType(Appointment).slot";
 const BASED_ON: &str = "Bundle.entry.resource.ofType(Appointment).basedOn";
 const START: &str = "Bundle.entry.resource.ofType(Appointment).start";
+const END: &str = "Bundle.entry.resource.ofType(Appointment).end";
 
 /// A slot is sold to a patient, on a live referral of that same patient.
 pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let service = open_service(state)?;
     let (person, referral) = referral_to_book(it, state)?;
     let warnings = check_slot(state, &it.appointment)?;
-    if !state.appointments.is_empty() {
+    if state.appointments_of(person.patient.id).next().is_some() {
         return Err(refuse(&BOOKING_EXISTS, "Bundle.entry.resource.ofType(Appointment)"));
     }
     if state.bundle_used {
@@ -67,8 +68,8 @@ fn referral_to_book(it: &Book, state: &State) -> Result<(Person, Referral), Refu
             && held.category == Category::Referral
             && held.origin.correlation == it.appointment.origin.correlation
     };
-    let referral = state.referrals.iter().find(same_case).unwrap_or(&it.awaited);
-    Ok((person, referral.clone()))
+    let referral = state.referrals_of(person.patient.id).find(same_case).unwrap_or(&it.awaited).clone();
+    Ok((person, referral))
 }
 
 /// Nobody's appointment hangs on somebody else's referral.
@@ -92,7 +93,7 @@ fn check_slot(state: &State, appointment: &Appointment) -> Result<Vec<Issue>, Re
         return Err(refuse(&SLOT_TAKEN, SLOT));
     }
     let mut warnings = Vec::new();
-    for (code, at) in slot_mismatches(slot, &appointment.service, appointment.start) {
+    for (code, at) in slot_mismatches(slot, appointment) {
         if !state.rules.sandbox {
             return Err(refuse(code, at));
         }
@@ -101,13 +102,17 @@ fn check_slot(state: &State, appointment: &Appointment) -> Result<Vec<Issue>, Re
     Ok(warnings)
 }
 
-fn slot_mismatches(slot: &Slot, service: &ServiceId, start: Timestamp) -> Vec<(&'static Code, &'static str)> {
+fn slot_mismatches(slot: &Slot, appointment: &Appointment) -> Vec<(&'static Code, &'static str)> {
     let mut found: Vec<(&'static Code, &'static str)> = Vec::new();
-    if !slot.services.contains(service) {
+    if !slot.services.contains(&appointment.service) {
         found.push((&SLOT_SERVICE_DIFFERS, SLOT));
     }
-    if slot.start != start {
+    if slot.start != appointment.start {
         found.push((&TIME_DIFFERS, START));
+    }
+    // Longer than its slot, it would run into the next patient's.
+    if slot.end != appointment.end {
+        found.push((&TIME_DIFFERS, END));
     }
     found
 }
@@ -120,6 +125,9 @@ pub(super) fn amend(it: &AmendBooking, state: &State, now: Timestamp) -> Result<
     not_stale(&it.appointment.origin, &held.origin)?;
     if it.appointment.start != held.start {
         return Err(refuse(&TIME_DIFFERS, START));
+    }
+    if it.appointment.end != held.end {
+        return Err(refuse(&TIME_DIFFERS, END));
     }
     let appointment = kept(held, &it.appointment);
     let carried = Some((it.carried.clone(), it.subject.candidate));
@@ -142,7 +150,6 @@ pub(super) fn reschedule(it: &Reschedule, state: &State, now: Timestamp) -> Resu
     let warnings = check_slot(state, &it.appointment)?;
     let mut appointment = kept(held, &it.appointment);
     appointment.slot = Some(it.slot.clone());
-    appointment.end = it.appointment.end;
     let carried = Some((it.carried.clone(), it.subject.candidate));
     let mut changes = freed(held.slot.as_ref());
     changes.push(Change::Slot { id: it.slot.clone(), status: SlotStatus::Busy });
@@ -155,7 +162,6 @@ pub(super) fn reschedule(it: &Reschedule, state: &State, now: Timestamp) -> Resu
 pub(super) fn cancel(it: &CancelBooking, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let (held, referral, person) = named(state, &it.subject, &it.service, &CANCEL_DIFFERS)?;
     permit(held, AppointmentAction::Cancel)?;
-    not_stale(&it.origin, &held.origin)?;
     if it.start.is_some_and(|start| start != held.start) {
         return Err(refuse(&CANCEL_DIFFERS, START));
     }

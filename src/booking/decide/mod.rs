@@ -5,10 +5,18 @@
 
 mod booking;
 mod diary;
+#[cfg(test)]
+mod grid;
 mod person;
+#[cfg(test)]
+mod properties;
 mod referral;
 mod response;
 mod table;
+#[cfg(test)]
+pub(crate) mod walk;
+#[cfg(test)]
+pub(crate) mod world;
 
 pub use table::{AppointmentAction, ReferralAction, appointment_permits, referral_permits};
 
@@ -56,21 +64,23 @@ fn open_service(state: &State) -> Result<&Service, Refusal> {
     }
 }
 
-/// A message must not take anything back to an older version (`meta.lastUpdated` per fullUrl).
+/// A message must not take the request or booking back to an older version. Other entries that are older than
+/// what is held are no reason to refuse: published updates repeat them with whatever time they had.
 fn not_stale(new: &Origin, held: &Origin) -> Result<(), Refusal> {
-    let older = |(url, instant): &&(String, Timestamp)| {
-        held.versions.iter().any(|(held_url, held_instant)| held_url == url && instant < held_instant)
-    };
-    match new.versions.iter().find(older) {
-        Some(_) => Err(refuse(&STALE, "Bundle.entry.resource.meta.lastUpdated")),
-        None => Ok(()),
+    match (new.last_updated, held.last_updated) {
+        (Some(new), Some(held)) if new < held => Err(refuse(&STALE, "Bundle.entry.resource.meta.lastUpdated")),
+        _ => Ok(()),
     }
 }
 
 /// The origin of what is held after a newer message about it: the newest version of each entry.
 fn newer_origin(held: &Origin, new: &Origin) -> Origin {
     let mut versions = new.versions.clone();
-    versions
-        .extend(held.versions.iter().filter(|(url, _)| !new.versions.iter().any(|(known, _)| known == url)).cloned());
-    Origin { versions, ..new.clone() }
+    for (url, instant) in &held.versions {
+        match versions.iter_mut().find(|(known, _)| known == url) {
+            Some((_, newest)) => *newest = (*newest).max(*instant),
+            None => versions.push((url.clone(), *instant)),
+        }
+    }
+    Origin { versions, last_updated: new.last_updated.max(held.last_updated), ..new.clone() }
 }

@@ -72,18 +72,18 @@ impl Person {
 
 /// Is the person that the message means certainly not the one that is held?
 pub(super) fn differs(held: &Patient, subject: &Subject) -> bool {
-    match (held.nhs_number, subject.nhs_number) {
-        (Some(held_number), Some(number)) if held_number != number => true,
-        (Some(_), Some(_)) => held.demographics.contradicts(&subject.demographics),
-        _ => held.demographics.contradicts(&subject.demographics),
-    }
+    let numbers = held.nhs_number.zip(subject.nhs_number);
+    numbers.is_some_and(|(held, said)| held != said) || held.demographics.contradicts(&subject.demographics)
 }
 
-/// The record, with a number that the message proves for the first time, unless another record has it:
-/// two records of one person are for a person to join.
+/// The record, with a number that the message proves for the first time, if both say the same surname, initial
+/// and date of birth, and no other record has it: two records of one person are for a person to join, and a parent's
+/// number is not the child's.
 fn promoted(held: &Patient, subject: &Subject, state: &State) -> Patient {
     match (held.nhs_number, &state.patient) {
-        (None, None) => Patient { nhs_number: subject.nhs_number, ..held.clone() },
+        (None, None) if held.demographics.agrees(&subject.demographics) => {
+            Patient { nhs_number: subject.nhs_number, ..held.clone() }
+        }
         _ => held.clone(),
     }
 }

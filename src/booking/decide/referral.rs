@@ -24,19 +24,15 @@ const LINK: &str = "Bundle.entry.resource.ofType(ServiceRequest).supportingInfo"
 pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let service = open_service(state)?;
     let mut person = Person::resolve(&it.subject, state)?;
-    if state
-        .referrals
-        .iter()
-        .any(|held| held.status != ReferralStatus::Awaited && held.category == it.referral.category)
-    {
-        return Err(refuse(&REFERRAL_EXISTS, "Bundle.entry.resource.ofType(ServiceRequest)"));
-    }
+    no_other(&person, it.referral.category, state)?;
     let link = find_link(it, state)?;
     if state.bundle_used {
         return Err(refuse(&BUNDLE_ID_REUSED, "Bundle.id"));
     }
     if let Link::Held(_, _, patient) = &link {
         person = Person::linked(patient, &it.subject, state)?;
+        // The booking may be on another record than the one that the number finds, or none does.
+        no_other(&person, it.referral.category, state)?;
     }
     let mut referral = Referral { patient: person.patient.id, received_at: now, ..it.referral.clone() };
     let mut carried = it.carried.clone();
@@ -54,6 +50,15 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
         service,
         Placed { referral, carried, placeholder: it.subject.candidate, appointment, warnings, now },
     ))
+}
+
+/// One live referral of a kind for each patient and service; one that is still awaited is not in the way.
+fn no_other(person: &Person, category: Category, state: &State) -> Result<(), Refusal> {
+    let other = |held: &Referral| held.status != ReferralStatus::Awaited && held.category == category;
+    if state.referrals_of(person.patient.id).any(other) {
+        return Err(refuse(&REFERRAL_EXISTS, "Bundle.entry.resource.ofType(ServiceRequest)"));
+    }
+    Ok(())
 }
 
 struct Placed {
@@ -94,11 +99,12 @@ impl Link<'_> {
     }
 }
 
-/// Named by the sender: it must be the patient's own, current, at this service. Not named: one that
-/// waits in the same conversation. BaRS section 5.8.
+/// Named by the sender: it must be the patient's own, current, at this service, and wait for a request of this
+/// kind. Not named: one that waits in the same conversation. BaRS section 5.8.
 fn find_link<'a>(it: &PlaceReferral, state: &'a State) -> Result<Link<'a>, Refusal> {
     let Some(named) = it.referral.linked_appointment else { return Ok(waiting(it, state)) };
-    let unlinked = || match (it.subject.nhs_number, state.appointments.is_empty()) {
+    let unbooked = state.patient.as_ref().is_none_or(|patient| state.appointments_of(patient.id).next().is_none());
+    let unlinked = || match (it.subject.nhs_number, unbooked) {
         (None, _) => Ok(Link::Unverified),
         (Some(_), true) => Err(refuse(&BOOKING_MISSING, LINK)),
         (Some(_), false) => Err(refuse(&BOOKING_NOT_LINKED, LINK)),
@@ -108,7 +114,7 @@ fn find_link<'a>(it: &PlaceReferral, state: &'a State) -> Result<Link<'a>, Refus
             if person::differs(patient, &it.subject) {
                 return unlinked().map_err(|refusal| Refusal { alarm: true, ..refusal });
             }
-            if appointment.service != it.referral.service {
+            if appointment.service != it.referral.service || awaited.category != it.referral.category {
                 return Err(refuse(&BOOKING_NOT_LINKED, LINK));
             }
             if awaited.status != ReferralStatus::Awaited {
@@ -116,31 +122,33 @@ fn find_link<'a>(it: &PlaceReferral, state: &'a State) -> Result<Link<'a>, Refus
             }
             Ok(Link::Held(awaited, appointment, patient))
         }
-        Some(_) => {
-            Err(refuse(if state.appointments.is_empty() { &BOOKING_MISSING } else { &BOOKING_NOT_LINKED }, LINK))
-        }
+        Some(_) => Err(refuse(if unbooked { &BOOKING_MISSING } else { &BOOKING_NOT_LINKED }, LINK)),
         None => unlinked(),
     }
 }
 
 fn waiting<'a>(it: &PlaceReferral, state: &'a State) -> Link<'a> {
+    let Some(patient) = &state.patient else { return Link::None };
     let ours = |held: &&Referral| {
         held.status == ReferralStatus::Awaited
             && held.category == it.referral.category
             && held.origin.correlation == it.referral.origin.correlation
     };
-    let found = state.referrals.iter().find(ours).and_then(|awaited| {
-        let appointment = state.appointments.iter().find(|appointment| appointment.referral == awaited.id)?;
-        Some((awaited, appointment, state.patient.as_ref()?))
+    let found = state.referrals_of(patient.id).filter(ours).find_map(|awaited| {
+        let appointment = state.appointments_of(patient.id).find(|appointment| appointment.referral == awaited.id)?;
+        Some(Link::Held(awaited, appointment, patient))
     });
-    found.map_or(Link::None, |(awaited, appointment, patient)| Link::Held(awaited, appointment, patient))
+    found.unwrap_or(Link::None)
 }
 
-/// The awaited referral becomes this one: it keeps its id, on which the appointment hangs, and its clock.
+/// The awaited referral becomes this one: it keeps its id, on which the appointment hangs, its pathway with the
+/// clock, and what it knows of the versions of what was sent.
 fn adopt(referral: &mut Referral, carried: &mut Carried, awaited: &Referral) {
     carried.0 = carried.0.replace(&referral.id.to_string(), &awaited.id.to_string());
     referral.id = awaited.id;
+    referral.pathway.id = referral.pathway.id.take().or(awaited.pathway.id.clone());
     referral.pathway.clock_start = awaited.pathway.clock_start.or(referral.pathway.clock_start);
+    referral.origin = newer_origin(&awaited.origin, &referral.origin);
     referral.case_reference = awaited.case_reference.clone();
 }
 
@@ -173,12 +181,12 @@ pub(super) fn amend(it: &AmendReferral, state: &State, now: Timestamp) -> Result
 }
 
 /// Withdrawn. A booking on it stays until it is cancelled itself: it then awaits a referral again.
+/// A withdrawal is not asked how old its copy is: what is held is withdrawn, whatever it says by now.
 pub(super) fn cancel(it: &CancelReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let (held, patient) = named(state, it.category)?;
     let person = Person::named(patient, &it.subject, state, &PATIENT_MISMATCH)?;
     same_request(held, &it.service.0, it.category)?;
     permit(held, ReferralAction::Cancel, it.category)?;
-    not_stale(&it.origin, &held.origin)?;
     let mut referral = held.clone();
     referral.status = it.status;
     referral.reason_text = it.reason.clone().or(referral.reason_text);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::person::Person;
 use super::referral::write_referral;
-use super::{AppointmentAction, ReferralAction, appointment_permits, newer_origin, referral_permits, refuse};
+use super::{AppointmentAction, ReferralAction, appointment_permits, referral_permits, refuse};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::RecordResponse;
 use crate::booking::decision::{Change, Decision, Notice, NoticeKind, Refusal, State};
@@ -13,14 +13,14 @@ use crate::issue::{PATIENT_MISMATCH, RESPONSE_UNKNOWN};
 
 const PLACE: &str = "Bundle.entry[0].resource.response.identifier";
 
-/// Recorded on the referral, whatever became of it meanwhile; the requester's side is told.
+/// Recorded on the referral, whatever became of it meanwhile; the requester's side is told. The versions of the
+/// requester's own resources stay as the requester last sent them, so that it can go on updating.
 pub(super) fn record(it: &RecordResponse, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let (held, patient) = state.referral.as_ref().ok_or_else(|| refuse(&RESPONSE_UNKNOWN, PLACE))?;
     let person = Person::named(patient, &it.subject, state, &PATIENT_MISMATCH)?;
     referral_permits(held.status, ReferralAction::Respond).map_err(|code| refuse(code, PLACE))?;
     let mut referral = held.clone();
     referral.response = Some(it.kind);
-    referral.origin.versions = newer_origin(&held.origin, &it.origin).versions;
     let missed = missed_appointment(it, state, held);
     let current = missed.as_ref().or(state.referral_appointment.as_ref()).filter(|held| held.status.is_current());
     let mut changes = vec![write_referral(&referral, current, None)];

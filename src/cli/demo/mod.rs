@@ -188,7 +188,7 @@ async fn publish_diary(app: &App) -> anyhow::Result<()> {
         return Ok(());
     }
     let known = |id: &ServiceId| app.store.service_find(id).ok().flatten();
-    let context = diary::Context { service: None, organisation: None, known: &known };
+    let context = diary::Context { service: None, organisation: None, destination: None, known: &known };
     let (publish, issues) = diary::read_with(&world::diary(now), &context);
     anyhow::ensure!(!issues.has_errors(), "the demo's own diary is wrong");
     Ok(app::publish_diary(app.store.as_ref(), publish).await?)

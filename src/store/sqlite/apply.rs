@@ -63,10 +63,10 @@ fn referral_write(
     };
     write(
         conn,
+        "INSERT INTO referral (id, patient_id, service_id, category, status, worklist, model, resource)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
         "UPDATE referral SET patient_id = ?2, service_id = ?3, category = ?4, status = ?5, worklist = ?6, model = ?7,
              resource = coalesce(?8, resource) WHERE id = ?1",
-        "INSERT INTO referral (id, patient_id, service_id, category, status, worklist, model, resource)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             referral.id.0.as_bytes(),
             referral.patient.0.as_bytes(),
@@ -80,10 +80,10 @@ fn referral_write(
     )
 }
 
-/// Replaces the row, or inserts it. (In one statement, with its foreign keys, SQLite would copy every page first.)
-fn write(conn: &Connection, update: &str, insert: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
-    if conn.prepare_cached(update)?.execute(params)? == 0 {
-        conn.prepare_cached(insert)?.execute(params)?;
+/// Inserts the row, or replaces it. (In one statement, with its foreign keys, SQLite would copy every page first.)
+fn write(conn: &Connection, insert: &str, update: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
+    if conn.prepare_cached(insert)?.execute(params)? == 0 {
+        conn.prepare_cached(update)?.execute(params)?;
     }
     Ok(())
 }
@@ -108,10 +108,10 @@ fn appointment_write(
     };
     write(
         conn,
+        "INSERT INTO appointment (id, referral_id, patient_id, service_id, slot_id, status, start, model, resource)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
         "UPDATE appointment SET referral_id = ?2, patient_id = ?3, service_id = ?4, slot_id = ?5, status = ?6,
              start = ?7, model = ?8, resource = coalesce(?9, resource) WHERE id = ?1",
-        "INSERT INTO appointment (id, referral_id, patient_id, service_id, slot_id, status, start, model, resource)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             appointment.id.0.as_bytes(),
             appointment.referral.0.as_bytes(),

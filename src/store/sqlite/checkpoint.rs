@@ -13,12 +13,25 @@ use rusqlite::Connection;
 use super::connection;
 use super::fault::Fault;
 
-/// Pages (16 KiB each) in the log that are worth a checkpoint in the background: 16 MB.
-const PAGES_DUE: i64 = 1_000;
-/// Pages at which the writer finishes what the background began: 64 MB.
-const PAGES_LARGE: i64 = 4_000;
-/// Pages at which the writer does it all, whatever it takes: 256 MB.
-const PAGES_MAX: i64 = 16_000;
+/// Pages in the log at which something is done about it.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// The background moves them. The longer it waits, the more often a page was written anew meanwhile and need
+    /// be moved only once.
+    due: i64,
+    /// The writer finishes what the background began.
+    large: i64,
+    /// The writer does it all, whatever it takes.
+    most: i64,
+}
+
+impl Limits {
+    /// Begins to move pages at so many bytes.
+    pub(super) fn new(log_bytes: usize) -> Self {
+        let due = i64::try_from(log_bytes).unwrap_or(i64::MAX / 4) / connection::PAGE_BYTES;
+        Self { due, large: due * 2, most: due * 4 }
+    }
+}
 
 /// How full the log is.
 struct Log {
@@ -27,13 +40,13 @@ struct Log {
 }
 
 /// Is there enough for the background to move? Where that is not enough, moves it here.
-pub(super) fn is_due(conn: &Connection) -> bool {
+pub(super) fn is_due(conn: &Connection, limits: Limits) -> bool {
     let Ok(log) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else { return false };
     let rest = log.pages - log.moved;
-    if log.pages > PAGES_MAX || (log.pages > PAGES_LARGE && rest <= PAGES_DUE) {
+    if log.pages > limits.most || (log.pages > limits.large && rest <= limits.due) {
         report(checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)").map(drop));
     }
-    rest > PAGES_DUE
+    rest > limits.due
 }
 
 /// Moves pages each time when it is nudged, until nobody is left to nudge it.

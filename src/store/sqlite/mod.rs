@@ -29,6 +29,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod transaction;
+#[cfg(test)]
+mod walks;
 mod writer;
 
 use std::path::Path;
@@ -67,11 +69,20 @@ pub struct Options {
     pub batch_len: usize,
     /// A transaction takes no more work once it has so many bytes of (compressed) bodies.
     pub batch_bytes: usize,
+    /// Bytes of SQLite's log that are worth a checkpoint in the background; it may grow to four times as much.
+    pub log_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rules: Rules::default(), queue_len: 4096, queue_bytes: 256 << 20, batch_len: 256, batch_bytes: 8 << 20 }
+        Self {
+            rules: Rules::default(),
+            queue_len: 4096,
+            queue_bytes: 256 << 20,
+            batch_len: 256,
+            batch_bytes: 8 << 20,
+            log_bytes: 64 << 20,
+        }
     }
 }
 
@@ -101,6 +112,7 @@ impl SqliteStore {
             nudge,
             batch_len: options.batch_len,
             batch_bytes: options.batch_bytes,
+            log_limits: checkpoint::Limits::new(options.log_bytes),
         };
         let threads = Mutex::new(vec![spawn_writer(writer, jobs)?, spawn_checkpointer(path, nudges)?]);
         Ok(Arc::new(Self { queue, readers: Readers::new(path.to_owned()), pulse, threads }))

@@ -136,7 +136,7 @@ CREATE TABLE outbox (
 CREATE UNIQUE INDEX outbox_first ON outbox (destination, key) WHERE state IN ('queued', 'parked') AND waiting = 0;
 CREATE INDEX outbox_waiting ON outbox (destination, key) WHERE state IN ('queued', 'parked') AND waiting = 1;
 CREATE INDEX outbox_ready ON outbox (destination, due_at) WHERE state = 'queued' AND waiting = 0;
-CREATE INDEX outbox_undelivered ON outbox (destination, state) WHERE state <> 'delivered';
+CREATE INDEX outbox_undelivered ON outbox (state, destination) WHERE state <> 'delivered';
 
 -- How many there are of each, kept in the same transaction as what they count.
 CREATE TABLE message_tally (

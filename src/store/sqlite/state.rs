@@ -21,9 +21,11 @@ pub(super) fn load(conn: &Connection, rules: Rules, needs: &Needs<'_>) -> Result
         state.referral = referral_find(conn, referral)?;
         state.referral_appointment = appointment_of(conn, referral)?;
     }
-    if let (Some(patient), Some(service)) = (&state.patient, needs.service) {
-        state.referrals = referrals_live(conn, patient.id, service)?;
-        state.appointments = appointments_current(conn, patient.id, service)?;
+    if let Some(service) = needs.service {
+        for patient in state.people() {
+            state.referrals.extend(referrals_live(conn, patient, service)?);
+            state.appointments.extend(appointments_current(conn, patient, service)?);
+        }
     }
     Ok(state)
 }

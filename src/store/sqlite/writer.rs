@@ -68,6 +68,7 @@ pub(super) struct Writer {
     pub(super) nudge: SyncSender<()>,
     pub(super) batch_len: usize,
     pub(super) batch_bytes: usize,
+    pub(super) log_limits: checkpoint::Limits,
 }
 
 impl Writer {
@@ -165,7 +166,7 @@ impl Writer {
             None => self.pulse.committed(),
         }
         batch.tell();
-        if checkpoint::is_due(&conn) {
+        if checkpoint::is_due(&conn, self.log_limits) {
             let _ = self.nudge.try_send(());
         }
         self.conn = Some(conn);

@@ -1,0 +1,121 @@
+//! The store beside the world in memory (`booking::decide::world`): after the same walk both have refused the same
+//! and hold the same. What one of them looks up or writes differently shows here.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use rusqlite::Connection;
+use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::booking::command::Command;
+use crate::booking::decide::decide;
+use crate::booking::decide::walk::{self, Scene, Step, walks};
+use crate::booking::decide::world::{Accepted, AppointmentRow, ReferralRow, World, origin};
+use crate::booking::decision::Refusal;
+use crate::booking::identifier::{ReferralId, SlotId};
+use crate::booking::referral::Origin;
+use crate::store::contract::{message, wait, work};
+
+/// A command with its time, and how the world in memory took it.
+struct Taken {
+    command: Command,
+    now: Timestamp,
+    verdict: Result<(), Refusal>,
+}
+
+#[test]
+fn the_store_holds_what_the_world_in_memory_holds() {
+    let config = Config { cases: 32, max_shrink_iters: 300, ..Config::with_source_file(file!()) };
+    TestRunner::new(config)
+        .run(&(walks(20..90), 1..40_usize, any::<bool>()), |(steps, together, sandbox)| {
+            let rules = Rules { sandbox };
+            let (taken, world) = walked(&steps, rules);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("onward.db");
+            let store = SqliteStore::open(&path, Options { rules, ..Options::default() }, decide).unwrap();
+            for batch in taken.chunks(together) {
+                let pending: Vec<_> = batch.iter().map(|it| submit(&store, it)).collect();
+                for (it, pending) in batch.iter().zip(pending) {
+                    same_verdict(it, wait(pending))?;
+                }
+            }
+            store.close();
+            prop_assert_eq!(held(&Connection::open(&path).unwrap(), rules), world);
+            Ok(())
+        })
+        .unwrap_or_else(|found| panic!("{found}"));
+}
+
+/// The walk in memory.
+fn walked(steps: &[Step], rules: Rules) -> (Vec<Taken>, World) {
+    let mut world = World { rules, ..World::default() };
+    let diary = Command::PublishSlots(walk::diary());
+    let mut taken = vec![take(&mut world, diary, walk::instant(0))];
+    for (number, step) in steps.iter().enumerate() {
+        let command = Scene { world: &world, step: *step, number }.command();
+        taken.push(take(&mut world, command, walk::instant(number)));
+    }
+    (taken, world)
+}
+
+fn take(world: &mut World, command: Command, now: Timestamp) -> Taken {
+    let verdict = world.submit(&command, now).map(drop);
+    Taken { command, now, verdict }
+}
+
+fn submit(store: &SqliteStore, taken: &Taken) -> Pending<Verdict> {
+    let Origin { bundle, correlation, .. } = origin(&taken.command);
+    let message = Message { received_at: taken.now, key: None, bundle, correlation, ..message("") };
+    store.submit(message, work(taken.command.clone(), Vec::new()))
+}
+
+fn same_verdict(taken: &Taken, found: Result<Verdict, StoreError>) -> Result<(), TestCaseError> {
+    let found = match found {
+        Ok(Verdict::Accepted { .. }) => Ok(()),
+        Ok(Verdict::Refused { refusal: Some(refusal), .. }) => Err(refusal),
+        other => return Err(TestCaseError::fail(format!("{}: {other:?}", taken.command.name()))),
+    };
+    prop_assert_eq!(&found, &taken.verdict, "{}", taken.command.name());
+    Ok(())
+}
+
+/// Everything in the file, in the order in which it came.
+fn held(conn: &Connection, rules: Rules) -> World {
+    let patients = rows(conn, "SELECT model FROM patient ORDER BY seq", |row| json_in(row, 0));
+    let referrals = rows(conn, "SELECT model, worklist, resource FROM referral ORDER BY seq", |row| ReferralRow {
+        model: json_in(row, 0),
+        worklist: row.get::<_, Option<String>>(1).unwrap().map(|name| read(&format!("{name:?}"))),
+        resource: row.get::<_, Option<String>>(2).unwrap().map(|text| read(&text)),
+    });
+    let appointments = rows(conn, "SELECT model, resource FROM appointment ORDER BY seq", |row| AppointmentRow {
+        model: json_in(row, 0),
+        resource: row.get::<_, Option<String>>(1).unwrap().map(|text| read(&text)),
+    });
+    let slots = rows(conn, "SELECT id FROM slot ORDER BY seq", |row| SlotId(row.get(0).unwrap()));
+    let journal = "SELECT bundle, correlation, referral_id FROM message WHERE outcome = 'accepted' ORDER BY seq";
+    World {
+        rules,
+        patients,
+        referrals,
+        appointments,
+        services: rows(conn, "SELECT model FROM service ORDER BY rowid", |row| json_in(row, 0)),
+        slots: slots.iter().map(|id| diary::slot_find(conn, id).unwrap().unwrap()).collect(),
+        journal: rows(conn, journal, |row| Accepted {
+            bundle: row.get(0).unwrap(),
+            correlation: row.get(1).unwrap(),
+            referral: column::id_maybe(row, 2).unwrap().map(ReferralId),
+        }),
+    }
+}
+
+fn rows<T>(conn: &Connection, sql: &str, read: impl Fn(&rusqlite::Row<'_>) -> T) -> Vec<T> {
+    conn.prepare(sql).unwrap().query_map((), |row| Ok(read(row))).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn json_in<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: usize) -> T {
+    read(&row.get::<_, String>(column).unwrap())
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap()
+}

@@ -26,6 +26,7 @@ use crate::issue::{
     CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
     OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
+use crate::profile::primitive::Primitive;
 use crate::profile::structure;
 use crate::store::{Answer, AnswerFn, Letter, Message, Store, StoreError, Verdict, Work};
 
@@ -169,7 +170,7 @@ impl Intake {
     ) -> Result<(Command, Ids, Value), Issues> {
         let value = json::parse(&message.body, &self.settings.json).map_err(|error| error.issue())?;
         let mut issues = self.structure(&value);
-        message.bundle = str_at(&value, "id").unwrap_or_default().to_owned();
+        message.bundle = bundle_id(&value).to_owned();
         message.kind = kind(&value);
         let (checked, found) = check::check(&value, headers);
         issues.extend(found);
@@ -317,6 +318,12 @@ fn envelope(caller: Option<&Caller>, headers: &Headers, key: Option<String>, bod
         body,
         issues: Vec::new(),
     }
+}
+
+/// `Bundle.id`, if it is one: it is listed and searched for, so it must not hold just anything.
+fn bundle_id(value: &Value) -> &str {
+    let is_id = |id: &&Value| Primitive::Id.fault(id).is_none();
+    value.get("id").filter(is_id).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// What a message claims to be, if that is something that the standard has: event and reason.

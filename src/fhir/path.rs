@@ -62,11 +62,15 @@ impl From<Path<'_>> for String {
 }
 
 /// A property name as it may be shown: a sender's own name could hold anything, even a patient's data, so
-/// whatever does not look like an element's name is shown as `?`.
+/// whatever does not look like an element's name (`_birthDate`, `valueBase64Binary`) is shown as `?`.
 pub fn plain_name(name: &str) -> &str {
     const LENGTH_MAX: usize = 64;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if !name.is_empty() && name.len() <= LENGTH_MAX && name.bytes().all(plain) { name } else { "?" }
+    const DIGITS_MAX: usize = 2;
+    let own = name.strip_prefix('_').unwrap_or(name);
+    let plain = own.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let begins = own.starts_with(|first: char| first.is_ascii_lowercase());
+    let digits = own.bytes().filter(u8::is_ascii_digit).count();
+    if plain && begins && digits <= DIGITS_MAX && name.len() <= LENGTH_MAX { name } else { "?" }
 }
 
 #[cfg(test)]
@@ -90,7 +94,12 @@ mod tests {
     #[test]
     fn what_is_no_element_name_is_not_shown() {
         assert_eq!(Path::root("Patient").name("Mr Smith").to_string(), "Patient.?");
-        assert_eq!(plain_name("_birthDate"), "_birthDate");
+        for name in ["Smith", "9434765919", "nhs9434765919", "_", "", "x y"] {
+            assert_eq!(plain_name(name), "?");
+        }
+        for name in ["_birthDate", "valueBase64Binary", "resourceType"] {
+            assert_eq!(plain_name(name), name);
+        }
         assert_eq!(plain_name(&"a".repeat(65)), "?");
     }
 }

@@ -176,6 +176,13 @@ fn route<'p>(method: &str, path: &'p str) -> Result<(&'static Interaction, &'p s
     }
 }
 
+/// The methods that a path takes (RFC 9110: a 405 names them).
+fn allowed(path: &str) -> String {
+    let path = path.strip_prefix(BASE).unwrap_or_default();
+    let methods = INTERACTIONS.iter().filter(|it| matches(it.path, path).is_some()).map(|it| it.method);
+    methods.map(|method| if method == "GET" { "GET, HEAD" } else { method }).collect::<Vec<_>>().join(", ")
+}
+
 /// The id that stands for `{id}`, empty where the pattern has none. `/Slot` is not `/Slot/`.
 fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     match pattern.strip_suffix("{id}") {
@@ -215,6 +222,9 @@ fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
             response.insert_header((name, value.clone()));
         }
     }
+    if reply.status == 405 {
+        response.insert_header((header::ALLOW, allowed(request.path())));
+    }
     if matches!(reply.status, 425 | 429 | 503) {
         response.insert_header((header::RETRY_AFTER, "1"));
     }
@@ -247,5 +257,7 @@ mod tests {
         assert_eq!(kind("GET", "/FHIR/R4/slot"), Err(PATH_UNKNOWN.id));
         assert_eq!(kind("GET", "/"), Err(PATH_UNKNOWN.id));
         assert_eq!(kind("POST", "/FHIR/R4/DocumentReference"), Err(NOT_IMPLEMENTED.id));
+        assert_eq!(allowed("/FHIR/R4/$process-message"), "POST");
+        assert_eq!(allowed("/FHIR/R4/Slot"), "GET, HEAD");
     }
 }

@@ -1,6 +1,8 @@
 //! Everything that is tested from outside of the library: one binary, one module per subject.
 
+mod bad_input;
 mod bars_examples;
+mod canary;
 mod certificates;
 mod cli;
 mod conformance;

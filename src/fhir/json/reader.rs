@@ -27,7 +27,8 @@ pub(super) struct Failure {
 }
 
 enum Step {
-    Root(String),
+    /// The type of the outermost resource. Another one is a value from the message, and is not shown.
+    Bundle,
     Name(String),
     Index(usize),
 }
@@ -42,7 +43,7 @@ impl Failure {
         let mut place = String::new();
         for step in self.steps.iter().rev() {
             match step {
-                Step::Root(name) => place.push_str(plain_name(name)),
+                Step::Bundle => place.push_str("Bundle"),
                 Step::Index(index) => place.push_str(&format!("[{index}]")),
                 Step::Name(name) if place.is_empty() => place.push_str(plain_name(name)),
                 Step::Name(name) => {
@@ -193,15 +194,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Adds the member's name and, at the outermost object, the resource's.
+    /// Adds the member's name and, at the outermost object, that it is a Bundle's.
     #[cold]
     fn within_member(&self, failure: Box<Failure>, key: String, base: usize) -> Box<Failure> {
         let failure = failure.within(Step::Name(key));
         let own = if self.depth == 1 { &self.members[base..] } else { &[] };
-        match own.iter().find(|member| member.key == "resourceType") {
-            Some(Member { value: Value::String(name), .. }) => failure.within(Step::Root(name.clone())),
-            _ => failure,
-        }
+        let is_bundle = own.iter().any(|member| member.key == "resourceType" && member.value == "Bundle");
+        if is_bundle { failure.within(Step::Bundle) } else { failure }
     }
 
     /// The object of all members from `base` on; the map's own look-up finds a key that is there twice.

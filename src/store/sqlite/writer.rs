@@ -96,13 +96,13 @@ impl Writer {
         jobs.recv().ok()
     }
 
-    /// Makes something small durable.
+    /// Makes something of the size of a few messages durable.
     fn try_out(&mut self) {
         let conn = match self.begin() {
             Ok(conn) => conn,
             Err(fault) => return self.pulse.failed(fault.to_string()),
         };
-        match transaction::touch(&conn).and_then(|()| self.commit(&conn, transaction::commit)) {
+        match transaction::trial(&conn).and_then(|()| self.commit(&conn, transaction::commit)) {
             Ok(()) => {
                 self.pulse.committed();
                 self.conn = Some(conn);

@@ -194,10 +194,10 @@ fn each_slot_is_booked_once_and_then_it_is_said_that_none_is_left() {
 #[test]
 fn an_open_load_keeps_its_rate_over_http_2() {
     let gateway = StandIn::start(0);
-    let arguments = ["--duration", "1", "--rate", "100", "--http2", "--connections", "2", "--mix", "referral=1,read=1"];
+    let arguments = ["--duration", "1", "--rate", "20", "--http2", "--connections", "2", "--mix", "referral=1,read=1"];
     assert_eq!(gateway.load(&arguments), 0);
     let seen = gateway.seen.lock().unwrap();
     assert_eq!(seen.wrong, Vec::<String>::new());
-    // 100 and the warm-up; each has a request id, and each referral a Bundle.id.
-    assert_eq!(seen.ids.len() - seen.accepted.len(), 101);
+    // 20 and the warm-up; each has a request id, and each referral a Bundle.id.
+    assert_eq!(seen.ids.len() - seen.accepted.len(), 21);
 }

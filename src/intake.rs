@@ -117,7 +117,7 @@ impl Intake {
         let outcome = self.decide(&mut message, &headers, service.as_ref());
         match outcome {
             Err(issues) => self.keep_refused(message, issues, service.as_ref()).await,
-            Ok((command, ids, value)) => self.submit(message, command, ids, value, service).await,
+            Ok((command, ids)) => self.submit(message, command, ids, service).await,
         }
     }
 
@@ -167,7 +167,7 @@ impl Intake {
         message: &mut Message,
         headers: &Headers,
         service: Option<&Service>,
-    ) -> Result<(Command, Ids, Value), Issues> {
+    ) -> Result<(Command, Ids), Issues> {
         let value = json::parse(&message.body, &self.settings.json).map_err(|error| error.issue())?;
         let mut issues = self.structure(&value);
         message.bundle = bundle_id(&value).to_owned();
@@ -189,7 +189,7 @@ impl Intake {
             Some((command, ids)) if !issues.has_errors() => {
                 drop(checked);
                 message.issues = issues.iter().cloned().collect();
-                Ok((command, ids, value))
+                Ok((command, ids))
             }
             _ => Err(issues),
         }
@@ -217,14 +217,8 @@ impl Intake {
         }
     }
 
-    async fn submit(
-        &self,
-        message: Message,
-        command: Command,
-        ids: Ids,
-        value: Value,
-        service: Option<Service>,
-    ) -> Reply {
+    async fn submit(&self, message: Message, command: Command, ids: Ids, service: Option<Service>) -> Reply {
+        let request = message.body.clone();
         let answer = self.answer(message.id, receiver(service.as_ref()));
         let work = Work::Decide { command: Box::new(command), answer };
         match self.store.submit(message, work).await {
@@ -232,7 +226,10 @@ impl Intake {
                 if 0 < letters {
                     (self.settings.wake)();
                 }
-                Reply { status: 200, body: ids.reply(value, &decision, &self.settings.case_system) }
+                match ids.reply(&request, &decision, &self.settings.case_system) {
+                    Some(body) => Reply { status: 200, body },
+                    None => self.internal(service.as_ref()),
+                }
             }
             Ok(verdict) => self.told(verdict, service.as_ref()).unwrap_or_else(|| self.internal(service.as_ref())),
             Err(error) => self.refusal(&store_issue(&error).into(), service.as_ref()),

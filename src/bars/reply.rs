@@ -11,7 +11,8 @@ use super::systems;
 use super::workflow::Wish;
 use crate::booking::decision::Decision;
 use crate::booking::identifier::PatientId;
-use crate::fhir::view::{id, resource_type, str_at};
+use crate::fhir::splice::Places;
+use crate::fhir::view::{id, str_at};
 
 /// Resources of a booking that the sender got from this receiver's slot search, and so sends back with
 /// this receiver's ids.
@@ -31,8 +32,8 @@ pub struct Ids {
     pub awaited: Uuid,
     /// What people call the case.
     pub case_reference: String,
-    /// The receiver's own planned Encounter: id and fullUrl.
-    planned: Option<(Uuid, Uuid)>,
+    /// The receiver's own planned Encounter, without what only the decision knows.
+    planned: Option<Value>,
     /// Where the Patient is, and where the resource in question.
     patient_index: usize,
     subject_index: usize,
@@ -63,7 +64,7 @@ impl Ids {
             patient: PatientId(patient.unwrap_or_else(Uuid::now_v7)),
             awaited: Uuid::now_v7(),
             case_reference: case_reference(focus),
-            planned: (message.row.wish == Wish::Place).then(|| (Uuid::now_v7(), Uuid::now_v7())),
+            planned: (message.row.wish == Wish::Place).then(|| planned_encounter(message)),
             patient_index: message.patient.index,
             subject_index: message.subject.index,
             places: message.row.wish == Wish::Place,
@@ -96,22 +97,12 @@ impl Ids {
         resource.to_string()
     }
 
-    /// The whole reply, made of the request itself. `decision` may have found the patient to be known, or the
-    /// referral awaited.
-    pub fn reply(&self, mut request: Value, decision: &Decision, case_system: &str) -> Vec<u8> {
-        if let Some(entries) = request.get_mut("entry").and_then(Value::as_array_mut) {
-            let planned = self.planned.map(|ids| planned_encounter(entries, ids, decision, case_system));
-            for (index, entry) in entries.iter_mut().enumerate() {
-                if let Some(resource) = entry.get_mut("resource").and_then(Value::as_object_mut) {
-                    put_id(resource, self.id_of(index, decision));
-                }
-            }
-            entries.extend(planned);
-        }
-        let mut bytes = Vec::with_capacity(32 << 10);
-        // Writing JSON that was read into memory cannot fail.
-        let _ = serde_json::to_writer(&mut bytes, &request);
-        bytes
+    /// The whole reply: the bytes of the request with these ids. `decision` may have found the patient to be known, or
+    /// the referral awaited.
+    pub fn reply(&self, request: &[u8], decision: &Decision, case_system: &str) -> Option<Vec<u8>> {
+        let ids: Vec<String> = (0..self.entries.len()).map(|index| self.id_of(index, decision)).collect();
+        let planned = self.planned.as_ref().map(|encounter| planned_entry(encounter, decision, case_system));
+        Some(Places::find(request)?.write(request, &ids, planned.as_deref()))
     }
 
     fn id_of(&self, index: usize, decision: &Decision) -> String {
@@ -121,23 +112,26 @@ impl Ids {
     }
 }
 
-fn planned_encounter(entries: &[Value], (id, url): (Uuid, Uuid), decision: &Decision, case_system: &str) -> Value {
-    let resources = entries.iter().filter_map(|entry| entry.get("resource"));
-    let theirs = resources.into_iter().find(|it| resource_type(it) == Some("Encounter"));
-    let referral = decision.referral.as_ref();
-    let mut encounter = json!({
-        "resourceType": "Encounter",
-        "id": id.to_string(),
-        "meta": { "lastUpdated": referral.map(|it| it.received_at.to_string()) },
-        "identifier": [{ "system": case_system, "value": referral.map(|it| it.case_reference.as_str()) }],
-        "status": "planned",
-    });
+/// The receiver's Encounter, of the same kind, patient and journey as the sender's.
+fn planned_encounter(message: &Message<'_>) -> Value {
+    let theirs = message.bundle.resources("Encounter").next();
+    let mut encounter =
+        json!({ "resourceType": "Encounter", "id": Uuid::now_v7().to_string(), "meta": {}, "status": "planned" });
     for element in ["class", "subject", "episodeOfCare"] {
         if let Some(same) = theirs.and_then(|theirs| theirs.get(element)) {
             encounter[element] = same.clone();
         }
     }
-    json!({ "fullUrl": format!("urn:uuid:{url}"), "resource": encounter })
+    encounter
+}
+
+fn planned_entry(encounter: &Value, decision: &Decision, case_system: &str) -> String {
+    let mut encounter = encounter.clone();
+    if let Some(referral) = &decision.referral {
+        encounter["meta"]["lastUpdated"] = json!(referral.received_at.to_string());
+        encounter["identifier"] = json!([{ "system": case_system, "value": referral.case_reference }]);
+    }
+    json!({ "fullUrl": format!("urn:uuid:{}", Uuid::now_v7()), "resource": encounter }).to_string()
 }
 
 /// The id, in its usual place after the type.

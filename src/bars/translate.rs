@@ -175,15 +175,11 @@ impl Parts<'_, '_> {
 
     fn origin(&self) -> Origin {
         let bundle = self.message.bundle.value();
-        let version = |entry: &crate::fhir::bundle::Entry<'_>| {
-            Some((entry.full_url?.to_owned(), instant_at(entry.resource?, "meta.lastUpdated")?))
-        };
         Origin {
             correlation: self.context.correlation.clone(),
             bundle: str_at(bundle, "id").unwrap_or_default().to_owned(),
             reply_to: str_at(self.message.header, "source.endpoint").unwrap_or_default().to_owned(),
             last_updated: self.message.subject.resource.and_then(|it| instant_at(it, "meta.lastUpdated")),
-            versions: self.message.bundle.entries().iter().filter_map(version).collect(),
         }
     }
 

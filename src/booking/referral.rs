@@ -160,8 +160,6 @@ pub struct Origin {
     /// `meta.lastUpdated` of the request or booking itself, for "is this older than what we hold?".
     #[serde(default)]
     pub last_updated: Option<Timestamp>,
-    /// `meta.lastUpdated` of each entry by fullUrl, the newest that was seen.
-    pub versions: Vec<(String, Timestamp)>,
 }
 
 /// What the service said about a referral or validation request.

@@ -12,4 +12,5 @@ pub mod bundle;
 pub mod instant;
 pub mod json;
 pub mod path;
+pub mod splice;
 pub mod view;

@@ -73,14 +73,7 @@ fn not_stale(new: &Origin, held: &Origin) -> Result<(), Refusal> {
     }
 }
 
-/// The origin of what is held after a newer message about it: the newest version of each entry.
+/// The origin of what is held after a newer message about it.
 fn newer_origin(held: &Origin, new: &Origin) -> Origin {
-    let mut versions = new.versions.clone();
-    for (url, instant) in &held.versions {
-        match versions.iter_mut().find(|(known, _)| known == url) {
-            Some((_, newest)) => *newest = (*newest).max(*instant),
-            None => versions.push((url.clone(), *instant)),
-        }
-    }
-    Origin { versions, last_updated: new.last_updated.max(held.last_updated), ..new.clone() }
+    Origin { last_updated: new.last_updated.max(held.last_updated), ..new.clone() }
 }

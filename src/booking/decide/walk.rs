@@ -422,13 +422,11 @@ impl Scene<'_> {
         let fresh = format!("bundle-{}", self.number);
         let bundle = self.step.reused.map_or(fresh.as_str(), |pick| pick_of(&bundles, pick, &fresh)).to_owned();
         let said = self.step.stale.map(|stale| instant(if stale { 0 } else { self.number }));
-        let entry = |name: &str| said.map(|at| (format!("urn:{name}-{}", self.step.twist % 2), at));
         Origin {
             correlation: format!("conversation-{}", self.step.conversation),
             bundle,
             reply_to: "https://practice.invalid".to_owned(),
             last_updated: said,
-            versions: entry("patient").into_iter().chain(entry("focus")).collect(),
         }
     }
 

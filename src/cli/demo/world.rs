@@ -98,7 +98,14 @@ fn destination(at: &Addresses) -> Destination {
         receiving_application = "PAS"
         receiving_facility = "RZ9"
     };
-    Destination { name: PAS.into(), host: at.pas.0.clone(), port: at.pas.1, channel, ..Destination::default() }
+    Destination {
+        name: PAS.into(),
+        host: at.pas.0.clone(),
+        port: at.pas.1,
+        connections: 4,
+        channel,
+        ..Destination::default()
+    }
 }
 
 /// A diary of free slots from tomorrow on, as its owner would publish it: a FHIR Bundle.

@@ -84,7 +84,9 @@ impl<'a> Scan<'a> {
         let mut resources = Vec::new();
         self.expect(b'[')?;
         if self.peek()? == b']' {
-            return Some(Places { resources, end: self.at });
+            let end = self.at;
+            self.at += 1;
+            return Some(Places { resources, end });
         }
         loop {
             resources.push(self.entry()?);

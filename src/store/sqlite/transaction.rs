@@ -14,12 +14,6 @@ pub(super) fn commit(conn: &Connection) -> Result<(), Fault> {
     run(conn, "COMMIT")
 }
 
-/// Writes a page, and changes nothing: the header gets the number that it has.
-pub(super) fn touch(conn: &Connection) -> Result<(), Fault> {
-    let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    Ok(conn.pragma_update(None, "application_id", application)?)
-}
-
 /// Nothing of it took effect.
 pub(super) fn roll_back(conn: &Connection) -> Result<(), Fault> {
     run(conn, "ROLLBACK")

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,7 +30,11 @@ pub(crate) const SERVICE: &str = "111111111";
 /// Debug builds on two busy processors.
 const START_MAX: Duration = Duration::from_secs(30);
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_onward");
+/// ONWARD_PROGRAM names another build of the program that is tested, such as an optimised one.
+static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+    let beside = || env!("CARGO_BIN_EXE_onward").to_owned();
+    std::env::var("ONWARD_PROGRAM").unwrap_or_else(|_| beside())
+});
 /// Where it writes, in its folder; what an earlier process wrote stays.
 const OUTPUTS: [&str; 2] = ["stdout", "stderr"];
 
@@ -97,7 +101,7 @@ impl Gateway {
     /// Starts it again in the same folder; it may be killed before it is ready.
     pub(crate) fn spawn_serve(&mut self) {
         let mut command = match self.options.ignores_file_limit {
-            true => onward_by("sh", &["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM], &self.environment()),
+            true => onward_by("sh", &["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", &PROGRAM], &self.environment()),
             false => onward(&self.environment()),
         };
         command.args(["serve", "--dir"]).arg(self.dir.path());
@@ -287,7 +291,7 @@ impl Drop for Gateway {
 
 /// The program, free of what the caller's environment sets.
 pub(crate) fn onward(environment: &[(String, String)]) -> Command {
-    onward_by(PROGRAM, &[], environment)
+    onward_by(&PROGRAM, &[], environment)
 }
 
 fn onward_by(program: &str, args: &[&str], environment: &[(String, String)]) -> Command {
@@ -298,6 +302,11 @@ fn onward_by(program: &str, args: &[&str], environment: &[(String, String)]) -> 
     }
     command.envs(environment.iter().cloned()).stdin(Stdio::null());
     command
+}
+
+/// Is it another build than the one beside the tests?
+pub(crate) fn is_other_program() -> bool {
+    *PROGRAM != env!("CARGO_BIN_EXE_onward")
 }
 
 /// A port that can be bound again and again: below those that the system gives to outgoing connections.

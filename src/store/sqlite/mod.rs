@@ -4,7 +4,8 @@
 //!   and `outbox` are its statements.
 //! * `writer` runs a `batch` of them in one transaction and one sync (group commit), fed by `queue`;
 //!   `checkpoint` moves pages behind its back.
-//! * `reader` and `search` serve reads beside it; `pulse` tells how the writer is.
+//! * `reader` and `search` serve reads beside it; `pulse` tells how the writer is. While it is ill it makes a
+//!   `trial` now and then.
 //!
 //! Other processes (the `onward` commands) may have the same file open: they wait for each other's
 //! transactions, and the constraints of `schema.sql` hold for all of them.
@@ -29,6 +30,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod trial;
 #[cfg(test)]
 mod walks;
 mod writer;

@@ -150,9 +150,3 @@ CREATE TABLE outbox_tally (
     n INTEGER NOT NULL,
     PRIMARY KEY (destination, state)
 ) STRICT, WITHOUT ROWID;
-
--- One row that is written again and again while the disk is in doubt; see transaction::trial.
-CREATE TABLE trial (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    body BLOB NOT NULL
-) STRICT;

@@ -129,6 +129,9 @@ fn a_full_disk_is_said_and_passes() {
     assert!(matches!(&full, Err(StoreError::Database(why)) if why.contains("full")), "{full:?}");
     let ill = fresh.store.health();
     assert!(ill.failure.is_some_and(|why| why.contains("full")));
+    // Its own trials fail as well: there is still room for a page, but not for a message.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert!(fresh.store.health().failure.is_some());
 
     fresh.probe(|conn| conn.pragma_update_and_check(None, "max_page_count", 1 << 30, |_| Ok(())).unwrap());
     assert!(matches!(wait(fresh.store.submit(large(), publish())), Ok(Verdict::Accepted { .. })));

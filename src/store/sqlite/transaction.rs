@@ -14,12 +14,6 @@ pub(super) fn commit(conn: &Connection) -> Result<(), Fault> {
     run(conn, "COMMIT")
 }
 
-/// Writes as much as several messages take up. A smaller trial succeeds in the last corner of a full disk, and the
-/// next message fails again.
-pub(super) fn trial(conn: &Connection) -> Result<(), Fault> {
-    run(conn, "INSERT OR REPLACE INTO trial (id, body) VALUES (1, zeroblob(262144))")
-}
-
 /// Nothing of it took effect.
 pub(super) fn roll_back(conn: &Connection) -> Result<(), Fault> {
     run(conn, "ROLLBACK")

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::pulse::Pulse;
 use super::queue::Load;
 use super::submission::{Desk, Submission};
-use super::{checkpoint, connection, transaction};
+use super::{checkpoint, connection, transaction, trial};
 use crate::store::{Settlement, StoreError, Verdict};
 
 /// How long the writer waits for work while it is ill before it tries by itself.
@@ -96,19 +96,27 @@ impl Writer {
         jobs.recv().ok()
     }
 
-    /// Makes something of the size of a few messages durable.
     fn try_out(&mut self) {
         let conn = match self.begin() {
             Ok(conn) => conn,
             Err(fault) => return self.pulse.failed(fault.to_string()),
         };
-        match transaction::trial(&conn).and_then(|()| self.commit(&conn, transaction::commit)) {
+        match self.rehearse(&conn) {
             Ok(()) => {
                 self.pulse.committed();
                 self.conn = Some(conn);
             }
             Err(fault) => self.give_up(conn, &fault),
         }
+    }
+
+    /// Commits for its own sake.
+    fn rehearse(&self, conn: &Connection) -> Result<(), Fault> {
+        trial::write(conn)?;
+        self.commit(conn, transaction::commit)?;
+        transaction::begin(conn)?;
+        trial::remove(conn)?;
+        self.commit(conn, transaction::commit)
     }
 
     fn gather(&self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {

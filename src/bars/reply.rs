@@ -12,7 +12,7 @@ use super::workflow::Wish;
 use crate::booking::decision::Decision;
 use crate::booking::identifier::PatientId;
 use crate::fhir::splice::Places;
-use crate::fhir::view::{id, str_at};
+use crate::fhir::view::id;
 
 /// Resources of a booking that the sender got from this receiver's slot search, and so sends back with
 /// this receiver's ids.
@@ -169,11 +169,6 @@ fn case_reference(id: Uuid) -> String {
     let letter = |place: u32| char::from(LETTERS[(bits >> (5 * place)) as usize & 31]);
     let text: String = (0..8).rev().map(letter).collect();
     format!("{}-{}", &text[..4], &text[4..])
-}
-
-/// The Bundle's own id.
-pub fn bundle_id(value: &Value) -> &str {
-    str_at(value, "id").unwrap_or_default()
 }
 
 /// The system of case references of a gateway with this public name.

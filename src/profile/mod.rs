@@ -3,11 +3,14 @@
 //! * [`definition`] is what a StructureDefinition says.
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
 //! * [`primitive`] knows the formats of R4's primitive types.
+//! * [`fhirpath`] asks invariants; [`xhtml`] checks narratives.
 //! * [`structure`] walks a resource along the facts and finds all that is wrong with its shape.
 //!
 //! Stored profiles, slicing, invariants and terminology build on the same facts.
 
 pub mod definition;
 pub mod facts;
+pub mod fhirpath;
 pub mod primitive;
 pub mod structure;
+pub mod xhtml;

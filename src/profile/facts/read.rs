@@ -93,7 +93,7 @@ fn head(line: &'static str) -> Block {
     let words: Vec<_> = line.split(' ').collect();
     match words[..] {
         [name, kind] => Block { name, parent: None, kind, rows: Vec::new() },
-        [name, "<", parent, kind] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
+        [name, "<", parent, kind, ..] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
         _ => panic!("not the head of a type: {line}"),
     }
 }

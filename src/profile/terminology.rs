@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 mod compile;
+mod filter;
 pub mod grammar;
 mod read;
 pub mod ucum;
 
-pub use self::compile::{Codes, Known};
+pub use self::compile::{Codes, Known, Table};
 
 /// Is a code a member of a value set, or of a code system?
 #[derive(Clone, Debug, PartialEq, Eq)]

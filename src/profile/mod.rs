@@ -4,7 +4,6 @@
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
 //! * [`primitive`] knows the formats of R4's primitive types.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
-//! * [`structure`] walks a resource along the facts and finds all that is wrong with its shape.
 //! * [`terminology`] says whether a code is a member of a value set.
 //!
 //! Stored profiles, slicing, invariants and terminology build on the same facts.
@@ -12,7 +11,10 @@
 pub mod base;
 pub mod definition;
 pub mod facts;
+pub mod fhirpath;
+pub mod library;
 pub mod primitive;
+pub mod program;
 pub mod snapshot;
-pub mod structure;
 pub mod terminology;
+pub mod validate;

@@ -2,6 +2,7 @@
 //!
 //! * [`definition`] is what a StructureDefinition says.
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
+//! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
 //! * [`structure`] walks a resource along the facts and finds all that is wrong with its shape.
@@ -11,6 +12,7 @@
 
 pub mod definition;
 pub mod facts;
+pub mod package;
 pub mod primitive;
 pub mod snapshot;
 pub mod structure;

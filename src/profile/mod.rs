@@ -2,6 +2,7 @@
 //!
 //! * [`base`] is what R4 itself defines, as definitions; [`definition`] is what a StructureDefinition says.
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
+//! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
 //! * [`terminology`] says whether a code is a member of a value set.
@@ -12,9 +13,11 @@ pub mod base;
 pub mod definition;
 pub mod facts;
 pub mod fhirpath;
-pub mod library;
+pub mod package;
 pub mod primitive;
 pub mod program;
 pub mod snapshot;
 pub mod terminology;
 pub mod validate;
+
+pub mod library;

@@ -249,6 +249,17 @@ impl Issue {
         self
     }
 
+    /// What may help, where there is more to say than the text does.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self.code.id {
+            "ONW-2006" => "Names of elements are case-sensitive; a choice has its type in the name (valueQuantity).",
+            "ONW-2015" => "Add the package that has the profile, or take the profile out of meta.profile.",
+            "ONW-2022" => "Add the package that has the code system, or check the code elsewhere.",
+            "ONW-2026" => "Add the package that defines the extension; a URL below hl7.org must be one that HL7 published.",
+            _ => return None,
+        })
+    }
+
     /// The same, accepted with a warning.
     pub fn tolerated(mut self) -> Self {
         self.severity = Severity::Warning;

@@ -21,3 +21,4 @@ pub mod terminology;
 pub mod validate;
 
 pub mod library;
+pub mod policy;

@@ -246,6 +246,11 @@ impl Program {
         self.by_url.get(url).map(|index| *index as usize)
     }
 
+    /// Canonicals of the value sets that are bound to, in the order in which a validator is given them.
+    pub fn value_sets(&self) -> &[String] {
+        &self.value_sets
+    }
+
     /// All profiles and extensions.
     pub fn profiles(&self) -> &[Profile] {
         &self.profiles

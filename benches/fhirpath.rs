@@ -54,15 +54,15 @@ fn asked<'e>(
 ) -> Vec<(&'e Expression, NodeId, NodeId)> {
     let mut found = Vec::new();
     let mut resource = vec![(NodeId::ROOT, NodeId::ROOT)];
-    for index in 0..tape.len() {
+    for (index, kind) in types.iter().enumerate() {
         let node = NodeId(u32::try_from(index).expect("a message is small"));
         while resource.last().is_some_and(|(inner, _)| !tape.holds(*inner, node)) {
             resource.pop();
         }
-        if types[index] == TypeId::NONE || tape.kind(node) != Json::Object {
+        if *kind == TypeId::NONE || tape.kind(node) != Json::Object {
             continue;
         }
-        let kind = r4().of(types[index]);
+        let kind = r4().of(*kind);
         if matches!(kind.kind, Kind::Resource { .. }) {
             resource.push((node, node));
         }

@@ -41,6 +41,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
 struct RawDefinition {
     url: String,
     version: Option<String>,
+    #[serde(default)]
     name: String,
     #[serde(rename = "type")]
     type_name: String,

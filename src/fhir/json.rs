@@ -13,6 +13,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub(crate) use self::string::unescaped;
+use super::names::Names;
+use super::tape::{NO_NAMES, Node, NodeId, Tape, line_column};
 use crate::issue::{self, Code, Issue};
 
 /// Deeper than this is never read, whatever the configuration says: the reader and the values it makes recurse.
@@ -138,15 +141,8 @@ impl JsonError {
     }
 
     fn at(kind: JsonFault, bytes: &[u8], offset: usize, place: String) -> Self {
-        let before = &bytes[..offset.min(bytes.len())];
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        Self {
-            kind,
-            offset,
-            line: 1 + memchr::memchr_iter(b'\n', before).count(),
-            column: 1 + before[line_start..].iter().filter(|byte| !is_continuation(**byte)).count(),
-            place,
-        }
+        let (line, column) = line_column(bytes, offset);
+        Self { kind, offset, line, column, place }
     }
 }
 
@@ -158,21 +154,24 @@ impl fmt::Display for JsonError {
 
 impl std::error::Error for JsonError {}
 
-fn is_continuation(byte: u8) -> bool {
-    byte & 0xC0 == 0x80
+/// Reads one JSON value that is all of `bytes` into a tree.
+pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, JsonError> {
+    read(bytes, limits, &NO_NAMES, Vec::new()).map(|tape| tape.value(NodeId::ROOT))
 }
 
-/// Reads one JSON value that is all of `bytes`.
-pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, JsonError> {
+/// Reads one JSON value that is all of `bytes` as spans. `nodes` is a list to read into, new or of a document that
+/// is done with.
+pub fn read<'a>(bytes: &'a [u8], limits: &Limits, names: &Names, nodes: Vec<Node>) -> Result<Tape<'a>, JsonError> {
     let fail = |kind, offset| Err(JsonError::at(kind, bytes, offset, String::new()));
-    if limits.bytes_max < bytes.len() {
-        return fail(JsonFault::TooLarge, limits.bytes_max);
+    let bytes_max = limits.bytes_max.min(u32::MAX as usize - 1);
+    if bytes_max < bytes.len() {
+        return fail(JsonFault::TooLarge, bytes_max);
     }
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return fail(JsonFault::ByteOrderMark, 0);
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => reader::read(text, limits),
+        Ok(text) => reader::read(text, limits, names, nodes),
         Err(error) => fail(JsonFault::Utf8, error.valid_up_to()),
     }
 }

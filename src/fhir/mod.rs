@@ -3,7 +3,8 @@
 //! There are no typed models on purpose: what the gateway does not understand, it carries untouched, in its
 //! order and with its digits (R4 2.1.0.2 "Exchanging Resources", 2.6 "JSON Representation").
 //!
-//! * [`json`] reads bytes into a [`serde_json::Value`] and says exactly where they are not JSON.
+//! * [`json`] reads bytes and says exactly where they are not JSON; [`tape`] is what was read, as spans of the bytes,
+//!   with [`names`] as numbers.
 //! * [`path`] names places as FHIRPath, at no cost until a place has to be told.
 //! * [`view`] picks elements out of a resource; [`bundle`] finds resources in a Bundle.
 //! * [`instant`] is dates and times that keep the precision they were written with.
@@ -11,6 +12,8 @@
 pub mod bundle;
 pub mod instant;
 pub mod json;
+pub mod names;
 pub mod path;
 pub mod splice;
+pub mod tape;
 pub mod view;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::primitive::Primitive;
+use crate::fhir::names::{NameId, Names};
 
 mod names;
 mod read;
@@ -20,11 +21,25 @@ pub struct Facts {
     types: Vec<Type>,
     lists: Vec<CodeList>,
     by_name: HashMap<&'static str, TypeId>,
+    names: Names,
+    /// Resource types by the number of their name.
+    resource_type: NameId,
 }
 
 /// Which type, within [`Facts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeId(u16);
+
+impl TypeId {
+    /// No type at all: what stands where the facts have no element.
+    pub const NONE: Self = Self(u16::MAX);
+
+    /// As an index into [`Facts::types`].
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
 
 /// Which code list, within [`Facts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +79,8 @@ pub enum Special {
 pub struct Type {
     /// `Patient`, `HumanName`, or the path of an element: `Patient.contact`.
     pub name: &'static str,
+    /// What it specialises: `BackboneElement`, `DomainResource`.
+    pub parent: Option<TypeId>,
     /// What its JSON looks like.
     pub kind: Kind,
     /// Its rule beyond the table.
@@ -74,6 +91,8 @@ pub struct Type {
     pub required: u128,
     fields: Vec<Field>,
     names: NameTable,
+    /// From the number of a name to a field; an open-addressing table.
+    numbers: Box<[(NameId, u16)]>,
 }
 
 /// One element of a type.
@@ -81,6 +100,8 @@ pub struct Type {
 pub struct Element {
     /// Its name; of a choice without `[x]`, as in FHIRPath.
     pub name: &'static str,
+    /// The number of that name in [`Facts::names`].
+    pub name_id: NameId,
     /// May it repeat, and so is an array?
     pub many: bool,
     /// Does the table allow it at all? (`xhtml` may have no extension.)
@@ -96,6 +117,8 @@ pub struct Element {
 pub struct Field {
     /// The property's name.
     pub key: Box<str>,
+    /// The number of that name in [`Facts::names`].
+    pub name_id: NameId,
     /// Index in [`Type::elements`].
     pub element: u8,
     /// The type of its value.
@@ -134,8 +157,49 @@ impl Facts {
     }
 
     /// The type of this name or path.
+    pub fn id(&self, name: &str) -> Option<TypeId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Every property name of R4, and the names of all choices without their type.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The number of `resourceType`.
+    #[inline]
+    pub fn resource_type(&self) -> NameId {
+        self.resource_type
+    }
+
+    /// The type of this name or path.
     pub fn named(&self, name: &str) -> Option<&Type> {
         self.by_name.get(name).map(|id| self.of(*id))
+    }
+
+    /// The number of the concrete resource type of this name.
+    #[inline]
+    pub fn resource_id(&self, name: &str) -> Option<TypeId> {
+        let id = self.id(name)?;
+        (self.of(id).kind == Kind::Resource { is_abstract: false }).then_some(id)
+    }
+
+    /// Is the type this one, or a specialisation of it?
+    #[inline]
+    pub fn is_a(&self, id: TypeId, base: TypeId) -> bool {
+        let mut at = Some(id).filter(|id| *id != TypeId::NONE);
+        while let Some(id) = at {
+            if id == base {
+                return true;
+            }
+            at = self.of(id).parent;
+        }
+        false
+    }
+
+    /// The names of a type and of all that it specialises, its own first.
+    pub fn ancestors(&self, id: TypeId) -> impl Iterator<Item = &'static str> {
+        std::iter::successors(Some(id), |id| self.of(*id).parent).map(|id| self.of(id).name)
     }
 
     /// The concrete resource type of this name.
@@ -159,6 +223,22 @@ impl Type {
         };
         let field = self.names.find(name, |index| &self.fields[index].key)?;
         Some((&self.fields[field], sibling))
+    }
+
+    /// The property of this number, with or without its underscore.
+    #[inline]
+    pub fn field_of(&self, name: NameId) -> Option<&Field> {
+        let wanted = name.plain();
+        let mask = self.numbers.len().checked_sub(1)?;
+        let mut slot = wanted.index() & mask;
+        // At most half of the slots is taken, so a free one ends the search.
+        loop {
+            match self.numbers[slot] {
+                (NameId::UNKNOWN, _) => return None,
+                (found, field) if found == wanted => return self.fields.get(usize::from(field)),
+                _ => slot = (slot + 1) & mask,
+            }
+        }
     }
 
     /// The element that a property is of.

@@ -1,90 +1,94 @@
 //! The grammar of RFC 8259, by recursive descent over text that is already known to be UTF-8.
 
-use serde_json::{Map, Number, Value};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
+use super::string::unescaped;
 use super::{DEPTH_CEILING, JsonError, JsonFault, Limits};
-use crate::fhir::path::plain_name;
+use crate::fhir::names::{NameId, Names, spread};
+use crate::fhir::tape::{Kind, Node, NodeId, Tape, push_name};
+
+/// From so many members on, a set says whether a name is there twice.
+const MEMBERS_PLAIN_MAX: usize = 64;
 
 /// Reads one value that is all of `text`.
-pub(super) fn read(text: &str, limits: &Limits) -> Result<Value, JsonError> {
+pub(super) fn read<'a>(
+    text: &'a str,
+    limits: &Limits,
+    names: &Names,
+    mut nodes: Vec<Node>,
+) -> Result<Tape<'a>, JsonError> {
+    nodes.clear();
     let mut reader = Reader {
         text,
         at: 0,
+        names,
         depth_max: limits.depth_max.min(DEPTH_CEILING),
         depth: 0,
-        values_left: limits.values_max,
-        members: Vec::new(),
-        items: Vec::new(),
+        values_max: limits.values_max.min(u32::MAX as usize - 1),
+        tape: Tape { text, nodes },
+        keys: Vec::new(),
+        steps: Vec::new(),
     };
-    reader.whole().map_err(|failure| JsonError::at(failure.kind, text.as_bytes(), failure.offset, failure.place()))
+    match reader.whole() {
+        Ok(()) => Ok(reader.tape),
+        Err(failure) => Err(JsonError::at(failure.kind, text.as_bytes(), failure.offset, reader.place())),
+    }
 }
 
-/// A fault on its way out; each level that it passes adds its step.
+/// What is wrong, and at which byte.
+#[derive(Clone, Copy)]
 pub(super) struct Failure {
     kind: JsonFault,
     offset: usize,
-    steps: Vec<Step>,
 }
 
-enum Step {
-    /// The type of the outermost resource. Another one is a value from the message, and is not shown.
-    Bundle,
-    Name(String),
-    Index(usize),
-}
+pub(super) type Read<T> = Result<T, Failure>;
 
-impl Failure {
-    fn within(mut self: Box<Self>, step: Step) -> Box<Self> {
-        self.steps.push(step);
-        self
-    }
-
-    fn place(&self) -> String {
-        let mut place = String::new();
-        for step in self.steps.iter().rev() {
-            match step {
-                Step::Bundle => place.push_str("Bundle"),
-                Step::Index(index) => place.push_str(&format!("[{index}]")),
-                Step::Name(name) if place.is_empty() => place.push_str(plain_name(name)),
-                Step::Name(name) => {
-                    place.push('.');
-                    place.push_str(plain_name(name));
-                }
-            }
-        }
-        place
-    }
-}
-
-pub(super) type Read<T> = Result<T, Box<Failure>>;
-
-/// Where reading stands. Members and items of all open objects and arrays share one stack each, so that
-/// every finished object and array is allocated once, in its final size.
-pub(super) struct Reader<'a> {
+/// Where reading stands.
+pub(super) struct Reader<'a, 'n> {
     text: &'a str,
     at: usize,
+    names: &'n Names,
     depth_max: usize,
     depth: usize,
-    values_left: usize,
-    members: Vec<Member>,
-    items: Vec<Value>,
+    values_max: usize,
+    tape: Tape<'a>,
+    /// Names of the members so far, of all open objects.
+    keys: Vec<Key<'a>>,
+    /// The way to the value that is being read; only what stands above a fault is left in it.
+    steps: Vec<Step<'a>>,
 }
 
-struct Member {
-    key: String,
-    key_offset: usize,
-    value: Value,
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    name: NameId,
+    raw: &'a str,
+    escaped: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn whole(&mut self) -> Read<Value> {
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Name(Key<'a>),
+    Index(u32),
+}
+
+/// Which names an object has had so far: a bit per name, and a set for very wide objects.
+#[derive(Default)]
+struct Seen<'a> {
+    bits: u64,
+    wide: Option<HashSet<Cow<'a, str>>>,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn whole(&mut self) -> Read<()> {
         self.skip_space();
         if self.at == self.text.len() {
             return self.fail(JsonFault::Empty);
         }
-        let value = self.value()?;
+        self.value(NodeId::ROOT, 0, NameId::UNKNOWN)?;
         self.skip_space();
-        if self.at < self.text.len() { self.fail(JsonFault::Trailing) } else { Ok(value) }
+        if self.at < self.text.len() { self.fail(JsonFault::Trailing) } else { Ok(()) }
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -113,7 +117,7 @@ impl<'a> Reader<'a> {
 
     #[cold]
     pub(super) fn fail_at<T>(&self, kind: JsonFault, offset: usize) -> Read<T> {
-        Err(Box::new(Failure { kind, offset, steps: Vec::new() }))
+        Err(Failure { kind, offset })
     }
 
     #[inline]
@@ -128,120 +132,142 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn value(&mut self) -> Read<Value> {
-        match self.values_left.checked_sub(1) {
-            Some(left) => self.values_left = left,
-            None => return self.fail_at(JsonFault::TooManyValues, self.at),
+    fn value(&mut self, parent: NodeId, key: usize, name: NameId) -> Read<()> {
+        let own = self.tape.nodes.len();
+        if self.values_max <= own {
+            return self.fail_at(JsonFault::TooManyValues, self.at);
         }
+        let start = self.at;
+        let id = NodeId(own as u32);
+        let node = |kind| Node {
+            start: start as u32,
+            end: start as u32,
+            next: own as u32 + 1,
+            parent: parent.0,
+            key: key as u32,
+            name,
+            kind,
+        };
         match self.peek() {
-            Some(b'"') => self.string().map(Value::String),
-            Some(b'{') => self.nested(Self::object),
-            Some(b'[') => self.nested(Self::array),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
-            _ => self.fail(JsonFault::Value),
+            Some(b'"') => {
+                let escaped = self.string()?;
+                let kind = if escaped { Kind::Escaped } else { Kind::Plain };
+                self.tape.nodes.push(Node { start: start as u32 + 1, end: self.at as u32 - 1, ..node(kind) });
+            }
+            Some(b'{') => {
+                self.tape.nodes.push(node(Kind::Object));
+                self.nested(id, Self::object)?;
+            }
+            Some(b'[') => {
+                self.tape.nodes.push(node(Kind::Array));
+                self.nested(id, Self::array)?;
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                self.number()?;
+                self.tape.nodes.push(Node { end: self.at as u32, ..node(Kind::Number) });
+            }
+            Some(b't') => self.word("true", node(Kind::True))?,
+            Some(b'f') => self.word("false", node(Kind::False))?,
+            Some(b'n') => self.word("null", node(Kind::Null))?,
+            _ => return self.fail(JsonFault::Value),
         }
+        Ok(())
     }
 
-    fn nested(&mut self, inside: fn(&mut Self) -> Read<Value>) -> Read<Value> {
+    fn nested(&mut self, id: NodeId, inside: fn(&mut Self, NodeId) -> Read<()>) -> Read<()> {
         if self.depth == self.depth_max {
             return self.fail(JsonFault::TooDeep);
         }
         self.depth += 1;
         self.at += 1;
         self.skip_space();
-        let value = inside(self);
+        inside(self, id)?;
         self.depth -= 1;
-        value
+        let next = self.tape.nodes.len() as u32;
+        let end = self.at as u32;
+        let node = &mut self.tape.nodes[id.index()];
+        (node.end, node.next) = (end, next);
+        Ok(())
     }
 
-    fn object(&mut self) -> Read<Value> {
-        let base = self.members.len();
+    fn object(&mut self, id: NodeId) -> Read<()> {
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Value::Object(Map::new()));
+            return Ok(());
         }
+        let base = self.keys.len();
+        let mut seen = Seen::default();
         loop {
-            let member = self.member(base)?;
-            self.members.push(member);
+            self.member(id, base, &mut seen)?;
             if !self.goes_on(b'}')? {
-                return self.object_of(base);
+                self.keys.truncate(base);
+                return Ok(());
             }
         }
     }
 
-    fn member(&mut self, base: usize) -> Read<Member> {
-        let key_offset = self.at;
+    #[inline]
+    fn member(&mut self, id: NodeId, base: usize, seen: &mut Seen<'a>) -> Read<()> {
+        let offset = self.at;
         if self.peek() != Some(b'"') {
             return self.fail(JsonFault::Name);
         }
-        let key = self.string()?;
+        let escaped = self.string()?;
+        let raw = &self.text[offset + 1..self.at - 1];
+        let name = if escaped { self.names.find(&unescaped(raw)) } else { self.names.find(raw) };
+        let key = Key { name, raw, escaped };
+        if self.is_twice(base, seen, key) {
+            self.steps.push(Step::Name(key));
+            return self.fail_at(JsonFault::DuplicateKey, offset);
+        }
         self.skip_space();
         if self.peek() != Some(b':') {
             return self.fail(JsonFault::Colon);
         }
         self.at += 1;
         self.skip_space();
-        let own = self.members.len();
-        match self.value() {
-            Ok(value) => Ok(Member { key, key_offset, value }),
-            Err(failure) => {
-                self.members.truncate(own);
-                Err(self.within_member(failure, key, base))
-            }
-        }
+        self.keys.push(key);
+        self.steps.push(Step::Name(key));
+        self.value(id, offset + 1, name)?;
+        self.steps.pop();
+        Ok(())
     }
 
-    /// Adds the member's name and, at the outermost object, that it is a Bundle's.
+    /// Was this name there before, in the object whose names start at `base`?
+    #[inline]
+    fn is_twice(&self, base: usize, seen: &mut Seen<'a>, key: Key<'a>) -> bool {
+        let bit = 1 << (key.hash() & 63);
+        let fresh = seen.bits & bit == 0;
+        seen.bits |= bit;
+        if fresh { false } else { self.is_twice_slowly(&self.keys[base..], seen, key) }
+    }
+
     #[cold]
-    fn within_member(&self, failure: Box<Failure>, key: String, base: usize) -> Box<Failure> {
-        let failure = failure.within(Step::Name(key));
-        let own = if self.depth == 1 { &self.members[base..] } else { &[] };
-        let is_bundle = own.iter().any(|member| member.key == "resourceType" && member.value == "Bundle");
-        if is_bundle { failure.within(Step::Bundle) } else { failure }
+    fn is_twice_slowly(&self, keys: &[Key<'a>], seen: &mut Seen<'a>, key: Key<'a>) -> bool {
+        if keys.len() < MEMBERS_PLAIN_MAX {
+            return keys.iter().any(|before| before.is(key));
+        }
+        let wide = seen.wide.get_or_insert_default();
+        // Names that came while their bit was free are not in the set yet.
+        for before in &keys[wide.len()..] {
+            wide.insert(before.text());
+        }
+        wide.contains(&key.text())
     }
 
-    /// The object of all members from `base` on; the map's own look-up finds a key that is there twice.
-    fn object_of(&mut self, base: usize) -> Read<Value> {
-        let mut map = Map::with_capacity(self.members.len() - base);
-        let mut twice = None;
-        for Member { key, key_offset, value } in self.members.drain(base..) {
-            match map.entry(key) {
-                serde_json::map::Entry::Vacant(free) => {
-                    free.insert(value);
-                }
-                serde_json::map::Entry::Occupied(taken) => {
-                    twice.get_or_insert_with(|| (taken.key().clone(), key_offset));
-                }
-            }
-        }
-        match twice {
-            None => Ok(Value::Object(map)),
-            Some((key, offset)) => {
-                self.fail_at(JsonFault::DuplicateKey, offset).map_err(|f: Box<Failure>| f.within(Step::Name(key)))
-            }
-        }
-    }
-
-    fn array(&mut self) -> Read<Value> {
-        let base = self.items.len();
+    fn array(&mut self, id: NodeId) -> Read<()> {
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(Value::Array(Vec::new()));
+            return Ok(());
         }
+        let mut index = 0;
         loop {
-            match self.value() {
-                Ok(item) => self.items.push(item),
-                Err(failure) => {
-                    let index = self.items.len().saturating_sub(base);
-                    self.items.truncate(base);
-                    return Err(failure.within(Step::Index(index)));
-                }
-            }
+            self.steps.push(Step::Index(index));
+            self.value(id, 0, NameId::UNKNOWN)?;
+            self.steps.pop();
+            index += 1;
             if !self.goes_on(b']')? {
-                return Ok(Value::Array(self.items.drain(base..).collect()));
+                return Ok(());
             }
         }
     }
@@ -264,18 +290,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Read<Value> {
+    fn word(&mut self, word: &str, node: Node) -> Read<()> {
         let rest = &self.text.as_bytes()[self.at..];
         if rest.starts_with(word.as_bytes()) {
             self.at += word.len();
-            return Ok(value);
+            self.tape.nodes.push(Node { end: self.at as u32, ..node });
+            return Ok(());
         }
         let cut_off = word.as_bytes().starts_with(rest);
         self.fail_at(if cut_off { JsonFault::Unfinished } else { JsonFault::Value }, self.at)
     }
 
-    fn number(&mut self) -> Read<Value> {
-        let start = self.at;
+    fn number(&mut self) -> Read<()> {
         self.at += usize::from(self.peek() == Some(b'-'));
         match self.peek() {
             Some(b'0') => self.at += 1,
@@ -290,12 +316,10 @@ impl<'a> Reader<'a> {
             self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
             self.digits()?;
         }
-        if let Some(b'0'..=b'9' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-') = self.peek() {
-            return self.fail(JsonFault::Number);
+        match self.peek() {
+            Some(b'0'..=b'9' | b'.' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-') => self.fail(JsonFault::Number),
+            _ => Ok(()),
         }
-        // The only constructor that keeps the digits as written (`parse` turns `1E5` into `1e+5`); it asks for a
-        // text in JSON's number grammar, which has just been read. `numbers_keep_their_digits` pins it.
-        Ok(Value::Number(Number::from_string_unchecked(self.text[start..self.at].to_owned())))
     }
 
     fn digits(&mut self) -> Read<()> {
@@ -304,5 +328,48 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         if start == self.at { self.fail(JsonFault::Number) } else { Ok(()) }
+    }
+
+    /// The way to where reading stopped.
+    fn place(&self) -> String {
+        let mut place = String::new();
+        let first = self.tape.nodes.first().map(|root| root.kind);
+        // Another type's name could be anything, and is not shown.
+        let is_type = |node: &Node| node.parent == 0 && node.kind == Kind::Plain && node.key != 0;
+        let is_bundle = |node: &Node| {
+            let key = &self.text[node.key as usize..];
+            is_type(node)
+                && key.starts_with("resourceType\"")
+                && &self.text[node.start as usize..node.end as usize] == "Bundle"
+        };
+        if first == Some(Kind::Object) && !self.steps.is_empty() && self.tape.nodes.iter().any(is_bundle) {
+            place.push_str("Bundle");
+        }
+        for step in &self.steps {
+            match step {
+                Step::Index(index) => place.push_str(&format!("[{index}]")),
+                Step::Name(key) => push_name(&mut place, &key.text()),
+            }
+        }
+        place
+    }
+}
+
+impl<'a> Key<'a> {
+    #[inline]
+    fn hash(&self) -> usize {
+        match self.name {
+            NameId::UNKNOWN if self.escaped => spread(self.text().as_bytes()),
+            NameId::UNKNOWN => spread(self.raw.as_bytes()),
+            name => name.index().wrapping_mul(7) + usize::from(name.is_sibling()),
+        }
+    }
+
+    fn is(&self, other: Self) -> bool {
+        self.name == other.name && (self.name.is_known() || self.text() == other.text())
+    }
+
+    fn text(&self) -> Cow<'a, str> {
+        if self.escaped { unescaped(self.raw) } else { Cow::Borrowed(self.raw) }
     }
 }

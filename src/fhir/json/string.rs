@@ -1,90 +1,118 @@
 //! Strings: eight bytes at a time up to the first that needs a decision.
 
+use std::borrow::Cow;
+
 use super::JsonFault;
 use super::reader::{Read, Reader};
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-impl Reader<'_> {
-    /// Reads a string; the next byte is its opening quote.
-    pub(super) fn string(&mut self) -> Read<String> {
-        let start = self.offset() + 1;
-        let end = plain_end(self.text().as_bytes(), start);
+impl Reader<'_, '_> {
+    /// Reads a string and says whether it has escapes; the next byte is its opening quote.
+    #[inline]
+    pub(super) fn string(&mut self) -> Read<bool> {
+        let end = plain_end(self.text().as_bytes(), self.offset() + 1);
         self.go_to(end);
         if self.peek() == Some(b'"') {
             self.go_to(end + 1);
-            return Ok(self.text()[start..end].to_owned());
+            return Ok(false);
         }
-        self.string_with_escapes(start)
+        self.string_with_escapes().map(|()| true)
     }
 
-    fn string_with_escapes(&mut self, start: usize) -> Read<String> {
-        let mut out = self.text()[start..self.offset()].to_owned();
+    fn string_with_escapes(&mut self) -> Read<()> {
         loop {
             match self.peek() {
                 Some(b'"') => {
                     self.go_to(self.offset() + 1);
-                    return Ok(out);
+                    return Ok(());
                 }
-                Some(b'\\') => out.push(self.escape()?),
+                Some(b'\\') => self.escape()?,
                 _ => return self.fail(JsonFault::Control),
             }
-            let from = self.offset();
-            self.go_to(plain_end(self.text().as_bytes(), from));
-            out.push_str(&self.text()[from..self.offset()]);
+            self.go_to(plain_end(self.text().as_bytes(), self.offset()));
         }
     }
 
-    fn escape(&mut self) -> Read<char> {
+    fn escape(&mut self) -> Read<()> {
         let backslash = self.offset();
         self.go_to(backslash + 1);
-        let plain = match self.peek() {
-            Some(byte @ (b'"' | b'\\' | b'/')) => byte as char,
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode(backslash),
-            None => return self.fail(JsonFault::Unfinished),
-            Some(_) => return self.fail_at(JsonFault::Escape, backslash),
-        };
-        self.go_to(backslash + 2);
-        Ok(plain)
+        match self.peek() {
+            Some(b'u') => self.unicode(backslash),
+            Some(byte) if plain_escape(byte).is_some() => {
+                self.go_to(backslash + 2);
+                Ok(())
+            }
+            None => self.fail(JsonFault::Unfinished),
+            Some(_) => self.fail_at(JsonFault::Escape, backslash),
+        }
     }
 
     /// `\uXXXX`, or two of them that make one character (RFC 8259 section 7).
-    fn unicode(&mut self, backslash: usize) -> Read<char> {
-        let first = self.unit(backslash)?;
-        let scalar = match first {
-            0xD800..=0xDBFF => match self.low_surrogate(backslash + 6) {
-                Some(low) => 0x10000 + ((first - 0xD800) << 10) + (low - 0xDC00),
-                None => return self.fail_at(JsonFault::Surrogate, backslash),
-            },
-            _ => first,
+    fn unicode(&mut self, backslash: usize) -> Read<()> {
+        let Some(unit) = unit_at(self.text(), backslash) else {
+            let unfinished = self.text().len() < backslash + 6;
+            let fault = if unfinished { JsonFault::Unfinished } else { JsonFault::Escape };
+            return self.fail_at(fault, if unfinished { self.text().len() } else { backslash });
         };
-        match char::from_u32(scalar) {
-            Some(character) => Ok(character),
+        match scalar(unit, || unit_at(self.text(), backslash + 6)) {
+            Some((_, units)) => {
+                self.go_to(backslash + 6 * units);
+                Ok(())
+            }
             None => self.fail_at(JsonFault::Surrogate, backslash),
         }
     }
+}
 
-    fn unit(&mut self, backslash: usize) -> Read<u32> {
-        match unit_at(self.text(), backslash) {
-            Some(unit) => {
-                self.go_to(backslash + 6);
-                Ok(unit)
+/// A string's text from how it is written; for what has been read, and so is sound.
+pub(crate) fn unescaped(raw: &str) -> Cow<'_, str> {
+    let Some(first) = memchr::memchr(b'\\', raw.as_bytes()) else { return Cow::Borrowed(raw) };
+    let mut out = String::with_capacity(raw.len());
+    out.push_str(&raw[..first]);
+    let mut at = first;
+    while let Some(escape) = raw.as_bytes().get(at + 1) {
+        at += match plain_escape(*escape) {
+            Some(character) => {
+                out.push(character);
+                2
             }
-            None if self.text().len() < backslash + 6 => self.fail_at(JsonFault::Unfinished, self.text().len()),
-            None => self.fail_at(JsonFault::Escape, backslash),
-        }
+            None => match unit_at(raw, at).and_then(|unit| scalar(unit, || unit_at(raw, at + 6))) {
+                Some((character, units)) => {
+                    out.push(character);
+                    6 * units
+                }
+                None => 2,
+            },
+        };
+        let plain = memchr::memchr(b'\\', &raw.as_bytes()[at..]).map_or(raw.len(), |found| at + found);
+        out.push_str(&raw[at..plain]);
+        at = plain;
     }
+    Cow::Owned(out)
+}
 
-    fn low_surrogate(&mut self, backslash: usize) -> Option<u32> {
-        let low = unit_at(self.text(), backslash).filter(|unit| (0xDC00..=0xDFFF).contains(unit))?;
-        self.go_to(backslash + 6);
-        Some(low)
+fn plain_escape(byte: u8) -> Option<char> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => byte as char,
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
+}
+
+/// The character that a unit, perhaps with the one after it, stands for; and how many units that were.
+fn scalar(unit: u32, next: impl FnOnce() -> Option<u32>) -> Option<(char, usize)> {
+    match unit {
+        0xD800..=0xDBFF => {
+            let low = next().filter(|unit| (0xDC00..=0xDFFF).contains(unit))?;
+            Some((char::from_u32(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))?, 2))
+        }
+        _ => Some((char::from_u32(unit)?, 1)),
     }
 }
 
@@ -94,6 +122,7 @@ fn unit_at(text: &str, backslash: usize) -> Option<u32> {
 }
 
 /// Offset of the first quote, backslash or control character from `start` on, or the end.
+#[inline]
 fn plain_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| chunk.first_chunk::<8>()) {

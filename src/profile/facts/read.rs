@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::{CodeList, Element, Facts, Field, Kind, ListId, NameTable, Special, Type, TypeId};
+use crate::fhir::names::{NameId, Names};
 use crate::profile::primitive::Primitive;
 
 /// A type as it stands in the table.
@@ -25,11 +26,15 @@ struct Row {
     list: Option<&'static str>,
 }
 
+/// The one property that is no element.
+const RESOURCE_TYPE: &str = "resourceType";
+
 struct Compiler {
     blocks: Vec<Block>,
     by_name: HashMap<&'static str, TypeId>,
     lists_by_name: HashMap<&'static str, ListId>,
     open_types: &'static str,
+    names: Names,
 }
 
 /// The facts that two tables hold.
@@ -38,9 +43,12 @@ pub(super) fn compile(structure: &'static str, codes: &'static str) -> Facts {
     let (open_types, blocks) = blocks(structure);
     let by_name = blocks.iter().enumerate().map(|(index, block)| (block.name, TypeId(index as u16))).collect();
     let lists_by_name = lists.iter().enumerate().map(|(index, list)| (list.name, ListId(index as u16))).collect();
-    let compiler = Compiler { blocks, by_name, lists_by_name, open_types };
+    let mut compiler = Compiler { blocks, by_name, lists_by_name, open_types, names: Names::default() };
+    let keys: Vec<String> = compiler.blocks.iter().flat_map(|block| compiler.keys(block)).collect();
+    compiler.names = Names::of(keys.iter().map(String::as_str).chain([RESOURCE_TYPE]));
     let types = compiler.blocks.iter().map(|block| compiler.compiled(block)).collect();
-    Facts { types, lists, by_name: compiler.by_name }
+    let resource_type = compiler.names.find(RESOURCE_TYPE);
+    Facts { types, lists, by_name: compiler.by_name, names: compiler.names, resource_type }
 }
 
 fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
@@ -85,7 +93,7 @@ fn head(line: &'static str) -> Block {
     let words: Vec<_> = line.split(' ').collect();
     match words[..] {
         [name, kind] => Block { name, parent: None, kind, rows: Vec::new() },
-        [name, "<", parent, kind] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
+        [name, "<", parent, kind, ..] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
         _ => panic!("not the head of a type: {line}"),
     }
 }
@@ -121,25 +129,36 @@ impl Compiler {
         rows
     }
 
+    /// All names that a block's own rows make: of properties, and of choices as FHIRPath has them.
+    fn keys(&self, block: &Block) -> Vec<String> {
+        let stem = |row: &Row| row.name.trim_end_matches("[x]").to_owned();
+        let fields = |row: &Row| self.fields(0, row).into_iter().map(|field| field.key.into_string());
+        block.rows.iter().flat_map(|row| fields(row).chain([stem(row)]).collect::<Vec<_>>()).collect()
+    }
+
     fn compiled(&self, block: &Block) -> Type {
         let rows = self.rows(block);
         assert!(rows.len() <= 128, "{} has more elements than bits", block.name);
         let fields: Vec<_> = rows.iter().enumerate().flat_map(|(index, row)| self.fields(index, row)).collect();
         Type {
             name: block.name,
+            parent: block.parent.map(|name| self.id(name)),
             kind: kind(block),
             special: special(block.name),
             required: rows.iter().enumerate().filter(|(_, row)| row.min != "0").fold(0, |all, (i, _)| all | 1 << i),
             elements: rows.iter().map(|row| self.element(row)).collect(),
             names: NameTable::of(fields.iter().map(|field| &*field.key)),
+            numbers: numbers(&fields),
             fields,
         }
     }
 
     fn element(&self, row: &Row) -> Element {
         let list = row.list.map(|name| self.lists_by_name.get(name).copied());
+        let name = row.name.trim_end_matches("[x]");
         Element {
-            name: row.name.trim_end_matches("[x]"),
+            name,
+            name_id: self.names.find(name),
             many: row.max == "*",
             allowed: row.max != "0",
             choice: row.name.ends_with("[x]"),
@@ -150,6 +169,7 @@ impl Compiler {
     /// One property, or one for each type of a choice.
     fn fields(&self, index: usize, row: &Row) -> Vec<Field> {
         let field = |key: String, kind: TypeId, targets: &'static str| Field {
+            name_id: self.names.find(&key),
             key: key.into_boxed_str(),
             element: index as u8,
             kind,
@@ -168,6 +188,20 @@ impl Compiler {
             }
         }
     }
+}
+
+/// An open-addressing table from the numbers of names, at most half full.
+fn numbers(fields: &[Field]) -> Box<[(NameId, u16)]> {
+    let size = (fields.len() * 2).next_power_of_two();
+    let mut slots = vec![(NameId::UNKNOWN, 0); size].into_boxed_slice();
+    for (index, field) in fields.iter().enumerate() {
+        let mut slot = field.name_id.index() & (size - 1);
+        while slots[slot].0.is_known() {
+            slot = (slot + 1) & (size - 1);
+        }
+        slots[slot] = (field.name_id, index as u16);
+    }
+    slots
 }
 
 /// `A|Reference(B|C)` as A without targets and Reference with `B|C`.

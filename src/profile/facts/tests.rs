@@ -21,7 +21,10 @@ fn every_property_is_found_by_its_name() {
         for field in kind.fields() {
             let (found, sibling) = kind.field(&field.key).unwrap();
             assert!(std::ptr::eq(found, field) && !sibling, "{}.{}", kind.name, field.key);
+            let number = r4().names().find(&format!("_{}", field.key));
+            assert!(number.is_sibling() && std::ptr::eq(kind.field_of(number).unwrap(), field));
         }
+        assert!(kind.field_of(NameId::UNKNOWN).is_none());
         assert!(kind.field("zzUnknown").is_none() && kind.field("").is_none());
     }
 }

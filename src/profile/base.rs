@@ -7,12 +7,11 @@
 use std::sync::LazyLock;
 
 use super::definition::Definition;
+use super::terminology::{CodeSystem, ValueSet};
 
 mod derived;
 mod structures;
 mod terms;
-
-pub use self::terms::{CodeSystem, Concept, Content, Filter, Part, ValueSet};
 
 /// The version of FHIR, and of each definition here.
 const VERSION: &str = "4.0.1";
@@ -43,7 +42,8 @@ pub fn definitions() -> &'static [Definition] {
     &DEFINITIONS
 }
 
-/// The code systems that R4 publishes, HL7 v2 tables and v3 included.
+/// The code systems that R4 publishes, HL7 v2 tables and v3 included. Of properties only the hierarchy and
+/// `notSelectable` are held.
 pub fn code_systems() -> &'static [CodeSystem] {
     &TERMS.0
 }

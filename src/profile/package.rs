@@ -67,11 +67,7 @@ pub struct Base {
 impl Base {
     /// What this program brings.
     pub fn built_in() -> Self {
-        Self {
-            definitions: base::definitions(),
-            value_sets: base::value_sets(),
-            code_systems: base::code_systems(),
-        }
+        Self { definitions: base::definitions(), value_sets: base::value_sets(), code_systems: base::code_systems() }
     }
 }
 

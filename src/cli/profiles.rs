@@ -117,8 +117,10 @@ impl CheckArgs {
         let paths: Vec<PathBuf> = self.sources.packages.iter().chain(&self.paths).cloned().collect();
         let library = Library::load(&paths, &Limits::default());
         let issues: Vec<LoadIssue> = library.issues.iter().cloned().chain(library.packages.check()).collect();
-        let errors = issues.iter().filter(|issue| issue.severity == Severity::Error).count() + library.faults.len();
-        let faults = library.faults.iter().map(|it| (it.url.as_str(), it.element.as_str(), it.text.as_str()));
+        let faults: Vec<_> = library.faults.iter().filter(|fault| is_loaded(&library.packages, &fault.url)).collect();
+        let errors = issues.iter().filter(|issue| issue.severity == Severity::Error).count() + faults.len();
+        let others = issues.len() + faults.len() - errors;
+        let faults = faults.iter().map(|it| (it.url.as_str(), it.element.as_str(), it.text.as_str()));
         if json {
             let faults = faults.map(|(url, element, text)| fault_json(url, element, text));
             print_json(&issues.iter().map(issue_json).chain(faults).collect::<Vec<_>>())?;
@@ -127,11 +129,16 @@ impl CheckArgs {
             print(
                 &faults.map(|(url, element, text)| format!("error: {url}: {element}: {text}\n")).collect::<String>(),
             )?;
-            let others = issues.len() + library.faults.len() - errors;
             say(&format!("{errors} errors, {others} warnings and remarks"));
         }
         Ok(i32::from(errors != 0))
     }
+}
+
+/// What is built in was checked when it was built.
+fn is_loaded(packages: &Packages, url: &str) -> bool {
+    let package = packages.definition(url).and_then(|definition| packages.package_of(definition));
+    package.is_none_or(|package| path(package).is_some())
 }
 
 fn issue_json(issue: &LoadIssue) -> Value {

@@ -5,7 +5,7 @@
 //! within a package it means its own, else what it depends on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -120,7 +120,7 @@ struct MessageDefinition {
 }
 
 macro_rules! canonical {
-    ($($name:ident)*) => {
+    ($($name:ident ($($part:ident)*))*) => {
         $(impl Canonical for $name {
             fn url(&self) -> &str {
                 &self.url
@@ -128,10 +128,18 @@ macro_rules! canonical {
             fn version(&self) -> Option<&str> {
                 self.version.as_deref()
             }
+            fn says_as(&self, other: &Self) -> bool {
+                true $(&& self.$part == other.$part)*
+            }
         })*
     };
 }
-canonical!(Definition ValueSet CodeSystem MessageDefinition);
+canonical! {
+    Definition (type_name kind base differential)
+    ValueSet (include exclude)
+    CodeSystem (content case_sensitive concepts)
+    MessageDefinition (content)
+}
 
 impl Packages {
     /// Loads packages over what is built in. What has errors is left out, everything else is there.
@@ -250,9 +258,4 @@ impl Resolver for Packages {
     fn definition(&self, canonical: &str, user: &Definition) -> Option<&Definition> {
         self.definition_for(canonical, user)
     }
-}
-
-/// What is said about a definition that another tool would find at this path; for messages.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -27,8 +27,8 @@ use crate::issue::{
     CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
     OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
-use crate::profile::primitive::Primitive;
 use crate::profile::library::shipped;
+use crate::profile::primitive::Primitive;
 use crate::profile::validate::Request;
 use crate::store::{Answer, AnswerFn, Letter, Message, Store, StoreError, Verdict, Work};
 

@@ -14,6 +14,7 @@ mod load;
 mod mllp;
 mod mllps;
 mod outbox;
+mod packages;
 mod python_hl7;
 mod race;
 mod snapshots;

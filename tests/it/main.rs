@@ -13,6 +13,7 @@ mod gateway;
 mod load;
 mod mllp;
 mod mllps;
+mod necessity;
 mod outbox;
 mod python_hl7;
 mod race;

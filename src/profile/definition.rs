@@ -9,7 +9,6 @@ use serde_json::Value;
 
 mod read;
 
-pub(crate) use self::read::Key;
 pub use self::read::resource_type;
 
 /// A structure: a base type, a profile of one, an extension.

@@ -129,16 +129,35 @@ impl<'r> Generator<'r> {
     }
 
     /// The snapshot that a definition brings; else the one that is made, once.
-    pub fn elements(&self, definition: &Definition) -> Result<Rc<[Element]>, SnapshotError> {
+    pub fn elements(&self, definition: &'r Definition) -> Result<Elements<'r>, SnapshotError> {
+        if !definition.snapshot.is_empty() {
+            return Ok(Elements::Brought(&definition.snapshot));
+        }
         let key = std::ptr::from_ref(definition);
         if let Some(made) = self.made.borrow().get(&key) {
-            return Ok(Rc::clone(made));
+            return Ok(Elements::Made(Rc::clone(made)));
         }
-        let elements: Rc<[Element]> = match definition.snapshot.is_empty() {
-            false => definition.snapshot.as_slice().into(),
-            true => self.snapshot(definition)?.into(),
-        };
-        self.made.borrow_mut().insert(key, Rc::clone(&elements));
-        Ok(elements)
+        let made: Rc<[Element]> = self.snapshot(definition)?.into();
+        self.made.borrow_mut().insert(key, Rc::clone(&made));
+        Ok(Elements::Made(made))
+    }
+}
+
+/// A snapshot, wherever it came from.
+pub enum Elements<'r> {
+    /// From the definition itself.
+    Brought(&'r [Element]),
+    /// From base and differential.
+    Made(Rc<[Element]>),
+}
+
+impl std::ops::Deref for Elements<'_> {
+    type Target = [Element];
+
+    fn deref(&self) -> &[Element] {
+        match self {
+            Self::Brought(elements) => elements,
+            Self::Made(elements) => elements,
+        }
     }
 }

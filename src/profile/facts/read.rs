@@ -142,6 +142,7 @@ impl Compiler {
         let fields: Vec<_> = rows.iter().enumerate().flat_map(|(index, row)| self.fields(index, row)).collect();
         Type {
             name: block.name,
+            parent: block.parent.map(|name| self.id(name)),
             kind: kind(block),
             special: special(block.name),
             required: rows.iter().enumerate().filter(|(_, row)| row.min != "0").fold(0, |all, (i, _)| all | 1 << i),

@@ -51,8 +51,9 @@ impl<'g, 'r> Application<'g, 'r> {
             Err(SnapshotFault::NoContent) if self.is_new_type() => {}
             Err(fault) => return Self::fail(change, fault),
         }
+        let stems = stems(node, change);
         for child in &change.children {
-            self.child(node, child)?;
+            self.child(node, child, &stems)?;
         }
         self.depth.set(self.depth.get() - 1);
         Ok(())
@@ -74,15 +75,15 @@ impl<'g, 'r> Application<'g, 'r> {
         Ok(())
     }
 
-    fn child(&self, node: &mut Node, change: &Change<'_>) -> Result<(), SnapshotError> {
+    fn child(&self, node: &mut Node, change: &Change<'_>, stems: &[Node]) -> Result<(), SnapshotError> {
         if let Some(child) = node.children.iter_mut().find(|child| child.name == change.name) {
             return match change.slice {
                 None => self.node(child, change),
-                Some(slice) => self.slice(child, slice, change),
+                Some(slice) => self.slice(child, slice, change, stems),
             };
         }
         if let Some(child) = node.children.iter_mut().find(|child| child.choice_type(change.name).is_some()) {
-            return self.slice(child, change.slice.unwrap_or(change.name), change);
+            return self.slice(child, change.slice.unwrap_or(change.name), change, stems);
         }
         if !self.is_new_type() {
             return Self::fail(change, SnapshotFault::ElementUnknown);
@@ -96,9 +97,16 @@ impl<'g, 'r> Application<'g, 'r> {
         Ok(())
     }
 
-    fn slice(&self, stem: &mut Node, slice: &str, change: &Change<'_>) -> Result<(), SnapshotError> {
+    fn slice(
+        &self,
+        stem: &mut Node,
+        slice: &str,
+        change: &Change<'_>,
+        stems: &[Node],
+    ) -> Result<(), SnapshotError> {
         if stem.slice(slice).is_none() {
-            let made = new_slice(stem, slice, change);
+            let before = stems.iter().find(|before| before.name == stem.name);
+            let made = new_slice(stem, before, slice, change);
             self.grow(made.count(), change)?;
             stem.cut(slice).push(made);
             imply_slicing(stem);
@@ -135,10 +143,22 @@ fn lay_profile(element: &mut Element, root: &Element, types: &[TypeRef]) {
     add_constraints(&mut element.constraints, &root.constraints, "");
 }
 
+/// What will be cut into new slices, as it is before the differential: what that says about all occurrences holds for
+/// those in slices too, and is not repeated there.
+fn stems(node: &Node, change: &Change<'_>) -> Vec<Node> {
+    let is_cut = |child: &&Node| {
+        let cuts = |it: &Change<'_>| it.slice.is_some() && it.name == child.name || child.choice_type(it.name).is_some();
+        change.children.iter().any(cuts)
+    };
+    let bare = |child: &Node| Node { slices: Vec::new(), ..child.clone() };
+    node.children.iter().filter(is_cut).map(bare).collect()
+}
+
 /// A slice begins as what it is cut from, but none of it has to be there.
-fn new_slice(stem: &mut Node, slice: &str, change: &Change<'_>) -> Node {
+fn new_slice(stem: &mut Node, before: Option<&Node>, slice: &str, change: &Change<'_>) -> Node {
     let outer = slice.rsplit_once('/').map(|(outer, _)| outer.to_owned());
-    let from = outer.and_then(|outer| stem.slice(&outer).map(|found| found.clone())).unwrap_or_else(|| stem.clone());
+    let from = outer.and_then(|outer| stem.slice(&outer).map(|found| found.clone()));
+    let from = from.unwrap_or_else(|| before.unwrap_or(stem).clone());
     let mut made = Node { slices: Vec::new(), ..from };
     made.element.slicing = None;
     made.element.min = Some(0);

@@ -155,10 +155,10 @@ def element(of) -> dict:
 
 
 def telling(elements):
-    """Elements that say more than that they are there, and those that are only there for others below them."""
-    for at, it in enumerate(elements):
-        below = any(later["id"].startswith((it["id"] + ".", it["id"] + ":")) for later in elements[at + 1 :])
-        if set(it) > {"id", "path"} or below:
+    """Elements that say more than that they are there, and those that are only there for such ones below them."""
+    spoken = [it["id"] for it in elements if set(it) > {"id", "path"}]
+    for it in elements:
+        if it["id"] in spoken or any(other.startswith((it["id"] + ".", it["id"] + ":")) for other in spoken):
             yield it
 
 

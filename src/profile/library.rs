@@ -8,7 +8,6 @@ use super::definition::Definition;
 use super::facts::r4;
 use super::package::{Base, Limits, LoadIssue, Packages};
 use super::program::{Fault, Program, compile};
-use super::terminology::{CodeSystem, Concept, ConceptSet, Content, Filter, ValueSet};
 use super::validate::Validator;
 
 /// A set of packages, compiled. Immutable, to be shared; a changed set is compiled aside and takes its place.
@@ -50,58 +49,8 @@ fn program(packages: &Packages) -> (Program, Vec<Fault>) {
     compile(&ready, r4())
 }
 
-static VALUE_SETS: LazyLock<Vec<ValueSet>> = LazyLock::new(|| base::value_sets().iter().map(value_set).collect());
-static CODE_SYSTEMS: LazyLock<Vec<CodeSystem>> =
-    LazyLock::new(|| base::code_systems().iter().map(code_system).collect());
-
 fn built_in() -> Base {
-    Base { definitions: base::definitions(), value_sets: &VALUE_SETS, code_systems: &CODE_SYSTEMS }
-}
-
-fn value_set(from: &base::ValueSet) -> ValueSet {
-    ValueSet {
-        url: from.url.to_owned(),
-        version: from.version.map(str::to_owned),
-        include: from.include.iter().map(concept_set).collect(),
-        exclude: from.exclude.iter().map(concept_set).collect(),
-    }
-}
-
-fn concept_set(from: &base::Part) -> ConceptSet {
-    let texts = |texts: &[&'static str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    let filter = |filter: &base::Filter| Filter {
-        property: filter.property.to_owned(),
-        op: filter.op.to_owned(),
-        value: filter.value.to_owned(),
-    };
-    ConceptSet {
-        system: from.system.map(str::to_owned),
-        version: from.version.map(str::to_owned),
-        concepts: texts(&from.codes),
-        filters: from.filters.iter().map(filter).collect(),
-        value_sets: texts(&from.value_sets),
-    }
-}
-
-fn code_system(from: &base::CodeSystem) -> CodeSystem {
-    let concept = |concept: &base::Concept| Concept {
-        code: concept.code.to_owned(),
-        parents: concept.parents.clone(),
-        properties: Vec::new(),
-    };
-    CodeSystem {
-        url: from.url.to_owned(),
-        version: from.version.map(str::to_owned),
-        content: match from.content {
-            base::Content::Complete => Content::Complete,
-            base::Content::Example => Content::Example,
-            base::Content::Fragment => Content::Fragment,
-            base::Content::NotPresent => Content::NotPresent,
-            base::Content::Supplement => Content::Supplement,
-        },
-        case_sensitive: from.case_sensitive,
-        concepts: from.concepts.iter().map(concept).collect(),
-    }
+    Base { definitions: base::definitions(), value_sets: base::value_sets(), code_systems: base::code_systems() }
 }
 
 static SHIPPED: LazyLock<Arc<Library>> = LazyLock::new(|| Arc::new(Library::load(&[], &Limits::default())));

@@ -17,6 +17,7 @@ mod necessity;
 mod outbox;
 mod python_hl7;
 mod race;
+mod shipped;
 mod snapshots;
 mod status;
 mod structure;

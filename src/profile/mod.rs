@@ -4,6 +4,7 @@
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
 //! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
+//! * [`fhirpath`] asks invariants; [`xhtml`] checks narratives.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
 //! * [`terminology`] says whether a code is a member of a value set.
 //!
@@ -19,6 +20,7 @@ pub mod program;
 pub mod snapshot;
 pub mod terminology;
 pub mod validate;
+pub mod xhtml;
 
 pub mod library;
 pub mod policy;

@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use super::definition::Definition;
+use super::snapshot;
 use super::terminology::{CodeSystem, ValueSet};
 
 mod derived;
@@ -27,6 +28,8 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     );
     let derived = derived::read(include_str!("../../profiles/r4/derived.txt"), &found);
     found.extend(derived);
+    let missing = snapshot::complete(&mut found);
+    assert!(missing.is_empty(), "{missing:?}");
     found
 });
 
@@ -34,7 +37,7 @@ static TERMS: LazyLock<(Vec<CodeSystem>, Vec<ValueSet>)> =
     LazyLock::new(|| terms::read(include_str!("../../profiles/r4/terminology.txt")));
 
 /// R4's structures: the 209 base types with their snapshots, the 441 extensions and profiles of them that R4 publishes
-/// with their differentials.
+/// with their differentials, and snapshots made from these.
 ///
 /// In snapshots the types of ids and of the values of primitives are those that the official ones state
 /// (`string` for `Patient.id`), not what the text of R4 says (`id`).

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use super::base;
 use super::definition::Definition;
 use super::facts::r4;
-use super::package::{Base, Limits, LoadIssue, Packages};
+use super::package::{Limits, LoadIssue, Packages};
 use super::program::{Fault, Program, compile};
 use super::validate::Validator;
 
@@ -26,7 +25,7 @@ pub struct Library {
 impl Library {
     /// What ships, and these packages over it.
     pub fn load(paths: &[PathBuf], limits: &Limits) -> Self {
-        let (packages, issues) = Packages::load_over(built_in(), paths, limits);
+        let (packages, issues) = Packages::load(paths, limits);
         let (program, faults) = program(&packages);
         let sets = program.value_sets().iter().map(|canonical| packages.codes(canonical).ok()).collect();
         let validator = Validator::new(program, sets);
@@ -34,23 +33,10 @@ impl Library {
     }
 }
 
-/// Compiles all definitions of a set.
+/// Compiles all definitions of a set. One that has no snapshot was told when it was loaded.
 fn program(packages: &Packages) -> (Program, Vec<Fault>) {
-    let mut made: Vec<Definition> = Vec::new();
-    let mut ready: Vec<&Definition> = Vec::new();
-    for definition in packages.definitions() {
-        if !definition.snapshot.is_empty() {
-            ready.push(definition);
-        } else if let Ok(snapshot) = packages.snapshot(definition) {
-            made.push(Definition { snapshot, ..definition.clone() });
-        }
-    }
-    ready.extend(&made);
+    let ready: Vec<&Definition> = packages.definitions().filter(|it| !it.snapshot.is_empty()).collect();
     compile(&ready, r4())
-}
-
-fn built_in() -> Base {
-    Base { definitions: base::definitions(), value_sets: base::value_sets(), code_systems: base::code_systems() }
 }
 
 static SHIPPED: LazyLock<Arc<Library>> = LazyLock::new(|| Arc::new(Library::load(&[], &Limits::default())));

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::base;
 use super::definition::{Definition, Element};
 use super::snapshot::{Generator, Resolver, SnapshotError};
 use super::terminology::{CodeSystem, Codes, Known, Membership, Reason, Table, ValueSet};
@@ -61,6 +62,17 @@ pub struct Base {
     pub value_sets: &'static [ValueSet],
     /// R4's code systems.
     pub code_systems: &'static [CodeSystem],
+}
+
+impl Base {
+    /// What this program brings.
+    pub fn built_in() -> Self {
+        Self {
+            definitions: base::definitions(),
+            value_sets: base::value_sets(),
+            code_systems: base::code_systems(),
+        }
+    }
 }
 
 /// A package that is loaded.
@@ -128,7 +140,7 @@ canonical!(Definition ValueSet CodeSystem MessageDefinition);
 impl Packages {
     /// Loads packages over what is built in. What has errors is left out, everything else is there.
     pub fn load(paths: &[PathBuf], limits: &Limits) -> (Self, Vec<LoadIssue>) {
-        Self::load_over(Base::default(), paths, limits)
+        Self::load_over(Base::built_in(), paths, limits)
     }
 
     /// Loads packages over another base.

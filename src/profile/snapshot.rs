@@ -35,6 +35,38 @@ pub trait Resolver {
     fn definition(&self, canonical: &str, user: &Definition) -> Option<&Definition>;
 }
 
+/// Gives all definitions of a list their snapshots, over each other; answers what could not be made.
+pub fn complete(definitions: &mut [Definition]) -> Vec<(String, SnapshotError)> {
+    let mut errors = Vec::new();
+    let made: Vec<(usize, Vec<Element>)> = {
+        let list = List(definitions.iter().map(|definition| (definition.url.as_str(), definition)).collect());
+        let generator = Generator::new(&list);
+        let bare = definitions.iter().enumerate().filter(|(_, definition)| definition.snapshot.is_empty());
+        let made = bare.filter_map(|(at, definition)| match generator.elements(definition) {
+            Ok(elements) => Some((at, elements.to_vec())),
+            Err(error) => {
+                errors.push((definition.url.clone(), error));
+                None
+            }
+        });
+        made.collect()
+    };
+    for (at, elements) in made {
+        definitions[at].snapshot = elements;
+    }
+    errors
+}
+
+/// Definitions of one version, by URL.
+struct List<'d>(HashMap<&'d str, &'d Definition>);
+
+impl Resolver for List<'_> {
+    fn definition(&self, canonical: &str, _: &Definition) -> Option<&Definition> {
+        let url = canonical.split('|').next().unwrap_or_default();
+        self.0.get(url).copied()
+    }
+}
+
 /// A snapshot cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{element}: {fault}")]

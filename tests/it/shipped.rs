@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use onward::bars::{definitions, systems, use_cases};
 use onward::issue::Severity;
-use onward::profile::base;
 use onward::profile::definition::{Definition, Element};
-use onward::profile::package::{Base, Limits, Packages};
+use onward::profile::package::{Limits, Packages};
+use onward::profile::shipped;
 use onward::profile::terminology::{CodeSystem, ValueSet};
 use serde_json::Value;
 
@@ -24,10 +24,7 @@ fn resources(folder: &Path, kind: &str) -> Vec<Value> {
 }
 
 fn load() -> Packages {
-    let base =
-        Base { definitions: base::definitions(), value_sets: base::value_sets(), code_systems: base::code_systems() };
-    let paths = ["ukcore", "bars", "onward"].map(folder);
-    let (packages, issues) = Packages::load_over(base, &paths, &Limits::default());
+    let (packages, issues) = Packages::load(&["ukcore", "bars", "onward"].map(folder), &Limits::default());
     assert_eq!(issues, []);
     packages
 }
@@ -51,12 +48,25 @@ fn everything_that_ships_can_be_loaded_and_has_a_snapshot() {
 }
 
 #[test]
-fn r4s_own_extensions_and_profiles_have_snapshots() {
-    let packages = load();
-    let derived = base::definitions().iter().filter(|it| it.snapshot.is_empty());
-    let failed: Vec<_> =
-        derived.filter_map(|it| packages.snapshot(it).err().map(|error| (it.url.clone(), error))).collect();
-    assert!(failed.is_empty(), "{failed:?}");
+fn the_program_has_every_file_that_ships() {
+    for package in shipped::PACKAGES {
+        let root = folder(package.folder);
+        let mut expected = vec!["package.json".to_owned()];
+        for kind in std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap()).filter(|it| it.path().is_dir()) {
+            let names = std::fs::read_dir(kind.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let kind = kind.file_name().to_string_lossy().into_owned();
+            expected.extend(names.map(|name| format!("{kind}/{}", name.to_string_lossy())));
+        }
+        expected[1..].sort();
+        let mut names: Vec<_> = package.files.iter().map(|(name, _)| *name).collect();
+        names[1..].sort_unstable();
+        assert_eq!(names, expected.iter().filter(|it| it.ends_with(".json")).collect::<Vec<_>>());
+        for (name, content) in package.files {
+            assert_eq!(std::fs::read_to_string(root.join(name)).unwrap(), *content);
+        }
+    }
+    let all = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(all.filter(|it| it.join("package.json").is_file()).count(), shipped::PACKAGES.len());
 }
 
 #[test]

@@ -49,11 +49,33 @@ impl Walk<'_, '_> {
             return self.told(code, code.severity, node, NameId::UNKNOWN, &rule, fault.to_string().into());
         }
         for link in xhtml::attributes(text, "href") {
+            if link.strip_prefix('#').is_some_and(|id| !self.is_anchor(node, text, id)) {
+                self.say(code, node, "A link of the narrative leads to nothing in it.");
+            }
             let scheme = link.split_once(':').map(|(scheme, _)| scheme);
             let scheme = scheme.filter(|it| it.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             if scheme.is_some_and(|scheme| !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())) {
                 self.say(code, node, "A narrative may not link to URLs of this kind.");
             }
+        }
+    }
+
+    /// Does a link within the narrative lead to one of its elements, or to a contained resource?
+    fn is_anchor(&self, div: NodeId, text: &str, id: &str) -> bool {
+        let named = ["id", "name"].iter().any(|name| xhtml::attributes(text, name).any(|own| own == id));
+        named || id.is_empty() || self.resolve(div, &format!("#{id}")).is_some()
+    }
+
+    /// What looks like an element of HTML in a text that is shown as it is (R4 2.24.0.1 "string", 6.1.0.3).
+    pub(super) fn markup(&mut self, node: NodeId, text: &str) {
+        let is_tag = |(at, _): (usize, &str)| {
+            let rest = text[at + 1..].trim_start_matches('/');
+            let name = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let after = rest[name..].chars().next();
+            0 < name && matches!(after, Some('>' | '/' | ' ')) && rest[name..].contains('>')
+        };
+        if text.match_indices('<').any(is_tag) {
+            self.say(&issue::MARKUP_IN_TEXT, node, "A text must not hold elements of HTML.");
         }
     }
 

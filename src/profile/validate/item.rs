@@ -64,6 +64,7 @@ impl Walk<'_, '_> {
             let raw = text.as_deref().unwrap_or_else(|| self.tape.raw(node));
             match primitive.fault(self.tape.kind(node), raw) {
                 None if primitive == Primitive::Xhtml => self.narrative(node, raw),
+                None if primitive == Primitive::String && raw.contains('<') => self.markup(node, raw),
                 None => self.bound_code(element, raw, node),
                 Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
                 Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
@@ -158,19 +159,22 @@ impl Walk<'_, '_> {
         let known: Vec<RuleId> = alternative.profiles.iter().filter_map(Target::rule).collect();
         let all_known = known.len() == alternative.profiles.len();
         match known.as_slice() {
-            [] => {}
+            [] if all_known => {}
             [one] if all_known => {
                 if !active.contains(one) {
                     active.push(*one);
                 }
             }
-            several if all_known => {
+            several if all_known || several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) => {
                 if !several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) {
                     let text = "None of the profiles that are allowed here fits.";
                     self.broken(&issue::PROFILE_MISMATCH, node, rule, "profile", text);
                 }
             }
-            _ => {}
+            _ => {
+                let text = "The profile that this must conform to is not loaded, so it was not checked.";
+                self.broken(&issue::PROFILE_MISSING, node, rule, "profile", text);
+            }
         }
     }
 

@@ -42,7 +42,6 @@ impl Flow {
     }
 }
 
-
 pub(super) const ON: Step = Ok(Flow::On);
 
 pub(super) const END: Step = Ok(Flow::End);
@@ -124,15 +123,24 @@ impl<'t> Document<'t> {
         self.has_value(node) || matches!(self.kind(node), Some(Type { kind: Kind::Primitive(_), .. }))
     }
 
+    /// A member by its name, counting what was looked at.
+    fn member(&self, object: NodeId, name: NameId, looked: &mut usize) -> Option<NodeId> {
+        let counted = self.tape.children(object).inspect(|_| *looked += 1);
+        let mut found = counted.filter(|child| self.tape.name(*child) == name);
+        found.next()
+    }
+
     /// The object that holds a primitive value's id and extensions.
-    fn beside(&self, node: NodeId) -> Option<NodeId> {
+    fn beside(&self, node: NodeId, looked: &mut usize) -> Option<NodeId> {
         let tape = self.tape;
         let owner = tape.parent(node)?;
         let found = match tape.kind(owner) {
-            Json::Object => tape.member(owner, sibling(tape.name(node))?)?,
+            Json::Object => self.member(owner, sibling(tape.name(node))?, looked)?,
             _ => {
-                let all = tape.member(tape.parent(owner)?, sibling(tape.name(owner))?)?;
-                tape.children(all).nth(tape.position(node)?)?
+                let all = self.member(tape.parent(owner)?, sibling(tape.name(owner))?, looked)?;
+                let position = tape.position(node)?;
+                *looked += 2 * position;
+                tape.children(all).nth(position)?
             }
         };
         (tape.kind(found) == Json::Object).then_some(found)
@@ -153,7 +161,7 @@ impl<'t> Document<'t> {
         if !member.of_element || !self.has_value(node) {
             return ON;
         }
-        match self.beside(node) {
+        match self.beside(node, looked) {
             Some(beside) => self.members_of(beside, member, looked, found),
             None => ON,
         }
@@ -253,16 +261,11 @@ impl<'t> Document<'t> {
     }
 
     /// Calls `found` with every child element.
-    pub(super) fn children(
-        &self,
-        node: NodeId,
-        looked: &mut usize,
-        found: &mut dyn FnMut(NodeId) -> Step,
-    ) -> Step {
+    pub(super) fn children(&self, node: NodeId, looked: &mut usize, found: &mut dyn FnMut(NodeId) -> Step) -> Step {
         let object = match self.tape.kind(node) {
             Json::Object => node,
             _ if !self.has_value(node) => return ON,
-            _ => match self.beside(node) {
+            _ => match self.beside(node, looked) {
                 Some(beside) => beside,
                 None => return ON,
             },
@@ -275,8 +278,7 @@ impl<'t> Document<'t> {
             }
             let step = if name.is_sibling() {
                 // Looked at together with the value, if there is one.
-                *looked += 1;
-                match self.tape.member(object, name.plain()) {
+                match self.member(object, name.plain(), looked) {
                     Some(_) => ON,
                     None => self.without_value(child, looked, found),
                 }
@@ -334,7 +336,8 @@ impl<'t> Document<'t> {
     /// A Quantity of FHIR as one of FHIRPath (R4 2.9.1 "Use of FHIR Quantity").
     fn quantity(&self, node: NodeId) -> Option<Quantity<'t>> {
         let name = self.kind(node)?.name;
-        if !matches!(name, "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "MoneyQuantity" | "SimpleQuantity") {
+        if !matches!(name, "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "MoneyQuantity" | "SimpleQuantity")
+        {
             return None;
         }
         let member = |name: &str| self.tape.member(node, self.facts.names().find(name));

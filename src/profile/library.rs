@@ -13,7 +13,7 @@ use super::validate::Validator;
 #[derive(Debug)]
 pub struct Library {
     /// What was loaded.
-    pub packages: Packages,
+    pub packages: Arc<Packages>,
     /// What checks.
     pub validator: Validator,
     /// What could not be loaded.
@@ -27,8 +27,8 @@ impl Library {
     pub fn load(paths: &[PathBuf], limits: &Limits) -> Self {
         let (packages, issues) = Packages::load(paths, limits);
         let (program, faults) = program(&packages);
-        let sets = program.value_sets().iter().map(|canonical| packages.codes(canonical).ok()).collect();
-        let validator = Validator::new(program, sets);
+        let packages = Arc::new(packages);
+        let validator = Validator::new(program, Arc::clone(&packages));
         Self { packages, validator, issues, faults }
     }
 }

@@ -4,6 +4,8 @@
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
 //! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
+//! * [`fhirpath`] asks invariants; [`xhtml`] checks narratives.
+//! * [`shipped`] is the packages that are part of this program.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
 //! * [`terminology`] says whether a code is a member of a value set.
 //!
@@ -16,9 +18,11 @@ pub mod fhirpath;
 pub mod package;
 pub mod primitive;
 pub mod program;
+pub mod shipped;
 pub mod snapshot;
 pub mod terminology;
 pub mod validate;
+pub mod xhtml;
 
 pub mod library;
 pub mod policy;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::facts::{Facts, TypeId, r4};
+use super::package::Packages;
 use super::program::{InvariantId, Profile, Program, RuleId};
 use super::terminology::Codes;
 use crate::fhir::json::{self, JsonError, Limits};
@@ -38,6 +39,8 @@ pub struct Validator {
     program: Program,
     /// The value sets that the program binds to; none where it is not loaded.
     sets: Vec<Option<Arc<Codes>>>,
+    /// For value sets that only invariants name.
+    packages: Arc<Packages>,
 }
 
 /// What a caller asks for.
@@ -50,9 +53,10 @@ pub struct Request<'r> {
 }
 
 impl Validator {
-    /// Of a program and the value sets that it binds to, in its order.
-    pub fn new(program: Program, sets: Vec<Option<Arc<Codes>>>) -> Self {
-        Self { facts: r4(), program, sets }
+    /// Of a program, with the value sets of these packages.
+    pub fn new(program: Program, packages: Arc<Packages>) -> Self {
+        let sets = program.value_sets().iter().map(|canonical| packages.codes(canonical).ok()).collect();
+        Self { facts: r4(), program, sets, packages }
     }
 
     /// The compiled profiles.
@@ -127,6 +131,10 @@ impl Validator {
     #[inline]
     fn names(&self) -> &'static Known {
         &KNOWN
+    }
+
+    fn codes(&self, canonical: &str) -> Option<Arc<Codes>> {
+        self.packages.codes(canonical).ok()
     }
 
     fn set(&self, id: super::program::SetId) -> Option<&Codes> {

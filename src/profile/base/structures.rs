@@ -49,13 +49,7 @@ pub(super) fn read(structure: &'static str, invariants: &'static str) -> Vec<Def
     let (open_types, blocks) = blocks(structure);
     let by_name = blocks.iter().enumerate().map(|(index, block)| (block.name, index)).collect();
     let tables = Tables { open_types, blocks, by_name, invariants: invariants_by_path(invariants) };
-    let mut elements = Vec::new();
-    tables
-        .blocks
-        .iter()
-        .filter(|block| block.kind != "b")
-        .map(|block| tables.definition(block, &mut elements))
-        .collect()
+    tables.blocks.iter().filter(|block| block.kind != "b").map(|block| tables.definition(block)).collect()
 }
 
 fn invariants_by_path(table: &'static str) -> HashMap<&'static str, Vec<Invariant>> {
@@ -109,13 +103,14 @@ impl Tables {
         &self.blocks[index.unwrap_or_else(|| panic!("no type {name} in the table"))]
     }
 
-    /// The list of elements is lent, and left empty: each definition keeps one of its own, without room to spare.
-    fn definition(&self, block: &Block, elements: &mut Vec<Element>) -> Definition {
-        elements.push(self.root(block));
-        self.expand(block, block, block.name, elements);
+    fn definition(&self, block: &Block) -> Definition {
+        let mut elements = vec![self.root(block)];
+        self.expand(block, block, block.name, &mut elements);
         if block.kind == "p" {
             elements.push(self.primitive_value(block));
         }
+        // They are kept for good and there are thousands: no room to spare.
+        elements.shrink_to_fit();
         Definition {
             url: canonical(STRUCTURE, block.name),
             version: Some(VERSION.to_owned()),
@@ -127,7 +122,7 @@ impl Tables {
             base: block.parent.map(|parent| canonical(STRUCTURE, parent)),
             contexts: Vec::new(),
             context_invariants: Vec::new(),
-            snapshot: elements.drain(..).collect(),
+            snapshot: elements,
             differential: Vec::new(),
         }
     }

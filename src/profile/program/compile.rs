@@ -13,13 +13,13 @@ use super::{
 use crate::fhir::names::NameId;
 use crate::profile::definition::{self, Definition, Derivation, Element, Max, Strength};
 use crate::profile::facts::{Facts, Kind, Type, TypeId};
-use crate::profile::fhirpath::Expression;
+use crate::profile::fhirpath;
 
 /// Where HL7's definitions have their canonical URLs.
 pub(super) const HL7: &str = "http://hl7.org/fhir/StructureDefinition/";
 
 /// Invariants that the walk itself sees to.
-const NATIVE: [&str; 3] = ["ele-1", "ext-1", "dom-2"];
+const NATIVE: [&str; 5] = ["ele-1", "ext-1", "dom-2", "txt-1", "txt-2"];
 
 /// R4's slips, with what they must have meant. app-4 names `no-show`, which is no code of AppointmentStatus; the code is
 /// `noshow` (R4 8.26.2), and later releases say so.
@@ -45,6 +45,7 @@ pub fn compile(definitions: &[&Definition], facts: &'static Facts) -> (Program, 
         faults: Vec::new(),
         invariants: HashMap::new(),
         sets: HashMap::new(),
+        fhirpath: fhirpath::Compiler::new(facts),
     };
     compiler.program.base = vec![None; facts.types().len()];
     compiler.reserve();
@@ -64,6 +65,7 @@ pub(super) struct Compiler<'d> {
     faults: Vec<Fault>,
     invariants: HashMap<(String, String), InvariantId>,
     sets: HashMap<String, SetId>,
+    fhirpath: fhirpath::Compiler<'static>,
 }
 
 /// An element on its way to a rule.
@@ -151,7 +153,7 @@ impl<'d> Compiler<'d> {
         for context in &definition.contexts {
             contexts.push(match context.kind.as_str() {
                 "extension" => ExtensionContext::Extension(context.expression.clone()),
-                "fhirpath" => match Expression::compile(&context.expression, self.facts) {
+                "fhirpath" => match self.fhirpath.compile(&context.expression) {
                     Ok(expression) => ExtensionContext::Path(expression),
                     Err(error) => {
                         self.faults.push(Fault {
@@ -368,7 +370,7 @@ impl<'d> Compiler<'d> {
         }
         let erratum = ERRATA.iter().find(|(key, ..)| *key == constraint.key);
         let mended = erratum.map(|(_, slip, meant)| expression.replace(slip, meant));
-        match Expression::compile(mended.as_deref().unwrap_or(expression), self.facts) {
+        match self.fhirpath.compile(mended.as_deref().unwrap_or(expression)) {
             Ok(compiled) => {
                 let id = InvariantId(self.program.invariants.len() as u32);
                 self.program.invariants.push(Invariant {

@@ -7,6 +7,9 @@ use crate::issue;
 use crate::profile::facts::{Element, Field, Kind, Special, Type};
 use crate::profile::primitive::{Fault, Primitive};
 use crate::profile::program::{Alternative, MANY, Target};
+use crate::profile::xhtml;
+
+const NARRATIVE: &str = "http://hl7.org/fhir/StructureDefinition/Narrative";
 
 impl Walk<'_, '_> {
     /// All occurrences of an element that rules apply to.
@@ -66,6 +69,7 @@ impl Walk<'_, '_> {
             let text = self.tape.string(node);
             let raw = text.as_deref().unwrap_or_else(|| self.tape.raw(node));
             match primitive.fault(self.tape.kind(node), raw) {
+                None if primitive == Primitive::Xhtml => self.narrative(node, raw),
                 None => self.bound_code(element, raw, node),
                 Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
                 Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
@@ -80,6 +84,14 @@ impl Walk<'_, '_> {
             self.prescribed(*rule, item, field);
         }
         self.invariants_of(rules, item.node);
+    }
+
+    /// A narrative is the part of XHTML that R4 allows (txt-1, txt-2, R4 2.11.1).
+    fn narrative(&mut self, node: NodeId, text: &str) {
+        let Some(fault) = xhtml::check(text) else { return };
+        let rule = fault.invariant().map_or(String::new(), |key| format!("{NARRATIVE}#{key}"));
+        let code = &issue::NARRATIVE;
+        self.told(code, code.severity, node, NameId::UNKNOWN, &rule, fault.to_string().into());
     }
 
     /// The half with ids and extensions.

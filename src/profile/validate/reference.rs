@@ -1,5 +1,6 @@
 //! What references point to, within the document and never beyond it (R4 2.3, 2.36.4.1).
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::walk::Walk;
@@ -12,47 +13,53 @@ use crate::profile::program::{Aggregation, Target};
 /// Where the resources of a document are.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    built: bool,
-    by_url: HashMap<String, NodeId>,
-    by_id: HashMap<String, NodeId>,
+    index: OnceCell<Index>,
     /// Conformance that was tried already.
     tried: HashMap<(NodeId, RuleId), bool>,
 }
 
+/// The entries of the outermost Bundle.
+#[derive(Debug, Default)]
+struct Index {
+    by_url: HashMap<String, NodeId>,
+    by_id: HashMap<String, NodeId>,
+}
+
 impl Walk<'_, '_> {
-    fn index(&mut self) {
-        if std::mem::replace(&mut self.references.built, true) {
-            return;
-        }
-        let names = self.validator.names();
-        let tape = self.tape;
-        let Some(entries) = tape.member(NodeId::ROOT, names.entry) else { return };
-        for entry in tape.children(entries) {
-            let Some(resource) = tape.member(entry, names.resource) else { continue };
-            if let Some(url) = tape.member(entry, names.full_url).and_then(|url| tape.string(url)) {
-                self.references.by_url.entry(url.into_owned()).or_insert(resource);
+    fn index(&self) -> &Index {
+        self.references.index.get_or_init(|| {
+            let mut index = Index::default();
+            let names = self.validator.names();
+            let tape = self.tape;
+            let entries = tape.member(NodeId::ROOT, names.entry);
+            for entry in entries.into_iter().flat_map(|entries| tape.children(entries)) {
+                let Some(resource) = tape.member(entry, names.resource) else { continue };
+                if let Some(url) = tape.member(entry, names.full_url).and_then(|url| tape.string(url)) {
+                    index.by_url.entry(url.into_owned()).or_insert(resource);
+                }
+                let id = tape.member(resource, names.id).and_then(|id| tape.string(id));
+                let told = tape.member(resource, self.facts.resource_type());
+                if let (Some(id), Some(told)) = (id, told) {
+                    index.by_id.entry(format!("{}/{id}", tape.raw(told))).or_insert(resource);
+                }
             }
-            let id = tape.member(resource, names.id).and_then(|id| tape.string(id));
-            let told = tape.member(resource, self.facts.resource_type());
-            if let (Some(id), Some(told)) = (id, told) {
-                self.references.by_id.entry(format!("{}/{id}", tape.raw(told))).or_insert(resource);
-            }
-        }
+            index
+        })
     }
 
     /// The resource in this document that a reference in `from` means.
-    pub(super) fn resolve(&mut self, from: NodeId, reference: &str) -> Option<NodeId> {
+    pub(super) fn resolve(&self, from: NodeId, reference: &str) -> Option<NodeId> {
         if let Some(id) = reference.strip_prefix('#') {
             return self.contained_as(from, id);
         }
-        self.index();
         let plain = reference.split_once("/_history/").map_or(reference, |(plain, _)| plain);
         let plain = plain.split('|').next().unwrap_or(plain);
-        if let Some(found) = self.references.by_url.get(plain) {
+        let index = self.index();
+        if let Some(found) = index.by_url.get(plain) {
             return Some(*found);
         }
         let is_relative = !plain.contains(':');
-        if is_relative { self.references.by_id.get(plain).copied() } else { None }
+        if is_relative { index.by_id.get(plain).copied() } else { None }
     }
 
     fn contained_as(&self, from: NodeId, id: &str) -> Option<NodeId> {
@@ -105,7 +112,7 @@ impl Walk<'_, '_> {
     }
 
     /// The type of resource that a reference is to, as far as it can be known.
-    fn target_type(&mut self, node: NodeId) -> Option<TypeId> {
+    fn target_type(&self, node: NodeId) -> Option<TypeId> {
         let names = self.validator.names();
         let tape = self.tape;
         let at = tape.member(node, names.reference)?;

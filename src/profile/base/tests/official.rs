@@ -19,7 +19,7 @@ fn snapshots_are_those_of_the_facts_folder() {
     assert_eq!(seen.count(), 112);
 }
 
-/// `ONWARD_R4_CORE_TGZ`, or where `pip download` and the lines in `scripts/r4_facts.py` have put it.
+/// Where the variable says, or below `target`; `scripts/r4_facts.py` tells which wheel it comes in.
 fn package() -> Option<PathBuf> {
     let named = std::env::var_os(PACKAGE_VARIABLE).map(PathBuf::from);
     let cached = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/hl7.fhir.r4.core-4.0.1.tgz");

@@ -118,7 +118,7 @@ codes! {
 
     JSON_INVALID "ONW-2001" Error "structure" BadRequest "The body is not well-formed JSON."
     JSON_DUPLICATE_KEY "ONW-2002" Error "structure" BadRequest "An object has the same key twice."
-    JSON_TOO_DEEP "ONW-2003" Error "structure" BadRequest "The JSON is nested deeper than is read here."
+    JSON_TOO_DEEP "ONW-2003" Error "structure" BadRequest "The body is nested deeper than is read here."
     UTF8_INVALID "ONW-2004" Error "structure" BadRequest "The body is not valid UTF-8."
     RESOURCE_TYPE "ONW-2005" Error "structure" BadRequest "The resource is not of the type that belongs here."
     ELEMENT_UNKNOWN "ONW-2006" Error "structure" BadRequest "FHIR R4 has no such element here."
@@ -130,6 +130,12 @@ codes! {
     TOO_MANY_ENTRIES "ONW-2012" Error "too-long" BadRequest "The Bundle has more entries than are read here."
     REFERENCE_UNRESOLVED "ONW-2013" Error "invariant" BadRequest "A reference inside the Bundle points to no entry."
     FULL_URL "ONW-2014" Error "invariant" BadRequest "An entry's fullUrl is missing, not a urn:uuid, or there twice."
+
+    XML_INVALID "ONW-2051" Error "structure" BadRequest "The body is not well-formed XML, or not in the form of XML that is read here."
+    XML_FORBIDDEN "ONW-2052" Error "structure" BadRequest "The XML has a document type, an entity or a processing instruction, none of which is read here."
+    XML_NAMESPACE "ONW-2053" Error "structure" BadRequest "An XML element is not in the namespace that belongs here."
+    XML_CONTENT "ONW-2054" Error "structure" BadRequest "The XML has an attribute, a text or a second resource where FHIR has none."
+    ELEMENT_ORDER "ONW-2055" Error "structure" BadRequest "The XML has elements in another order than that of their definition."
 
     WORKFLOW "ONW-3001" Error "invariant" BadRequest "The combination of event, reason, category and status is not a workflow of the standard."
     VERSION_MISSING "ONW-3002" Error "invariant" BadRequest "Bundle.meta.versionId, the Application version, is missing."

@@ -20,3 +20,4 @@ mod status;
 mod structure;
 mod tidy;
 mod tls;
+mod xml_examples;

@@ -88,7 +88,7 @@ macro_rules! codes {
     };
 }
 
-// 1xxx the request and its headers · 2xxx JSON and FHIR structure · 3xxx the message's rules ·
+// 1xxx the request and its headers · 2xxx JSON, XML and FHIR structure · 3xxx the message's rules ·
 // 4xxx what is already held · 5xxx identity and access · 6xxx HL7 v2 · 9xxx the gateway itself.
 codes! {
     HEADER_MISSING "ONW-1001" Error "required" BadRequest "A header that every request must carry is missing."

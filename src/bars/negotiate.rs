@@ -22,11 +22,6 @@ const NAMES: &[(&str, Form)] = &[
     ("xml", Form::Xml),
 ];
 
-/// The media types and short names by which a form may be asked for.
-pub fn names() -> impl Iterator<Item = (&'static str, Form)> {
-    NAMES.iter().copied()
-}
-
 /// The form in which the answer is given. `_format` wins over `Accept`; `otherwise` is given where both leave it open.
 pub fn accept(accept: Option<&str>, format: Option<&str>, otherwise: Form) -> Result<Form, Issue> {
     // A `+` in a query that was not percent-encoded arrives as a blank.

@@ -105,7 +105,7 @@ fn error_line(code: &'static Code) -> String {
 fn errors() -> String {
     let groups = [
         ("ONW-1", "The request and its headers"),
-        ("ONW-2", "JSON and FHIR structure"),
+        ("ONW-2", "JSON, XML and FHIR structure"),
         ("ONW-3", "The rules for messages"),
         ("ONW-4", "What is already held"),
         ("ONW-5", "Identity and access"),

@@ -20,4 +20,5 @@ mod status;
 mod structure;
 mod tidy;
 mod tls;
+mod xml;
 mod xml_examples;

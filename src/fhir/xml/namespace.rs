@@ -56,10 +56,15 @@ impl<'x> Namespaces<'x> {
         if reserved || (uri.is_empty() && !prefix.is_empty()) {
             return fail(XmlFault::Prefix, attribute.offset);
         }
+        let space = space(&uri);
+        // Some writers declare FHIR's namespace anew at every element.
+        if space == Space::Fhir && self.of(prefix, attribute.offset).is_ok_and(|(now, _)| now == space) {
+            return Ok(true);
+        }
         if self.0.len() == BINDINGS_MAX {
             return fail(XmlFault::TooManyAttributes, attribute.offset);
         }
-        self.0.push((prefix, space(&uri)));
+        self.0.push((prefix, space));
         Ok(true)
     }
 

@@ -178,9 +178,8 @@ pub(super) fn is_character(found: char) -> bool {
 pub(super) fn foreign_character(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let control = bytes.iter().position(|byte| *byte < b' ' && !is_space(*byte));
-    let noncharacter = memchr::memmem::find_iter(bytes, b"\xEF\xBF").find(|at| {
-        matches!(bytes.get(at + 2), Some(0xBE | 0xBF))
-    });
+    let noncharacter =
+        memchr::memmem::find_iter(bytes, b"\xEF\xBF").find(|at| matches!(bytes.get(at + 2), Some(0xBE | 0xBF)));
     match (control, noncharacter) {
         (Some(control), Some(noncharacter)) => Some(control.min(noncharacter)),
         (control, noncharacter) => control.or(noncharacter),

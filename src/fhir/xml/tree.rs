@@ -200,8 +200,8 @@ impl<'x> Builder<'x> {
         let mut index = first;
         while let Some(attribute) = self.tree.attributes.get(index) {
             let (prefix, _) = tag::split(attribute.name);
-            let hint = !prefix.is_empty()
-                && self.spaces.of(prefix, attribute.offset as usize)?.0 == Space::SchemaInstance;
+            let hint =
+                !prefix.is_empty() && self.spaces.of(prefix, attribute.offset as usize)?.0 == Space::SchemaInstance;
             match hint {
                 true => drop(self.tree.attributes.remove(index)),
                 false => index += 1,
@@ -213,7 +213,8 @@ impl<'x> Builder<'x> {
     /// Puts an element behind its elder sibling, or under its parent.
     fn add(&mut self, name: &'x str, space: Space, start: usize, attributes: Range<u32>) -> u32 {
         let index = self.tree.nodes.len() as u32;
-        let node = Node { name, space, start: start as u32, end: NONE, attributes, text: NONE, first: NONE, next: NONE };
+        let node =
+            Node { name, space, start: start as u32, end: NONE, attributes, text: NONE, first: NONE, next: NONE };
         self.tree.nodes.push(node);
         if let Some(parent) = self.open.last_mut() {
             let elder = std::mem::replace(&mut parent.last_child, index);

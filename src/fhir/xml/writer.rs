@@ -194,14 +194,7 @@ impl<S: Schema> Writer<'_, S> {
         }
     }
 
-    fn primitive(
-        &mut self,
-        name: &str,
-        shape: Shape,
-        value: Option<&Value>,
-        half: Option<&Value>,
-        place: &Path<'_>,
-    ) {
+    fn primitive(&mut self, name: &str, shape: Shape, value: Option<&Value>, half: Option<&Value>, place: &Path<'_>) {
         let right = match (shape, value) {
             (_, None | Some(Value::Null)) => half.is_some_and(Value::is_object),
             (Shape::Text, Some(value)) => value.is_string(),

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use onward::fhir::json::{Limits, parse};
-use onward::issue::Issues;
 use onward::profile::facts::r4;
-use onward::profile::structure::check_bundle;
+use onward::profile::library::shipped;
+use onward::profile::validate::Request;
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -61,14 +61,27 @@ fn check(c: &mut Criterion) {
     let start = Instant::now();
     let types = r4().types().len();
     println!("compiling the facts of {types} types took {:?}", start.elapsed());
-    let bundle = serde_json::from_str::<Value>(&message()).expect("it is JSON");
-    c.bench_function("check structure", |b| {
-        b.iter(|| {
-            let mut issues = Issues::default();
-            check_bundle(black_box(&bundle), &mut issues);
-            assert!(issues.is_empty(), "{issues:?}");
+    let start = Instant::now();
+    let validator = shipped();
+    println!("compiling what ships took {:?}", start.elapsed());
+    let text = message();
+    let compact = serde_json::from_str::<Value>(&text).expect("it is JSON").to_string();
+    let limits = Limits::default();
+    let mut group = c.benchmark_group("check");
+    for (name, text) in [("indented", &text), ("compact", &compact)] {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(format!("read as spans, {name}"), |b| {
+            b.iter(|| validator.read(black_box(text.as_bytes()), &limits).expect("it is JSON").len());
         });
-    });
+        group.bench_function(format!("read and check, {name}"), |b| {
+            b.iter(|| {
+                let tape = validator.read(black_box(text.as_bytes()), &limits).expect("it is JSON");
+                let report = validator.check(&tape, &Request::default());
+                assert!(!report.issues.has_errors(), "{:?}", report.issues);
+            });
+        });
+    }
+    group.finish();
 }
 
 criterion_group!(benches, read, check);

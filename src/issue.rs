@@ -131,6 +131,27 @@ codes! {
     REFERENCE_UNRESOLVED "ONW-2013" Error "invariant" BadRequest "A reference inside the Bundle points to no entry."
     FULL_URL "ONW-2014" Error "invariant" BadRequest "An entry's fullUrl is missing, not a urn:uuid, or there twice."
 
+    PROFILE_UNKNOWN "ONW-2015" Warning "not-found" BadRequest "A declared profile is not loaded here, so it was not checked."
+    PROFILE_TYPE "ONW-2016" Error "structure" BadRequest "The type is not one that the profile allows."
+    PROFILE_MISMATCH "ONW-2017" Error "structure" BadRequest "None of the profiles that are allowed here fits."
+    VALUE_FIXED "ONW-2018" Error "value" BadRequest "The value is not the one that the profile prescribes."
+    VALUE_RANGE "ONW-2019" Error "value" BadRequest "The value is longer, smaller or larger than the profile allows."
+    CODE_EXTENSIBLE "ONW-2020" Warning "code-invalid" BadRequest "The code is not in the value set that is expected here."
+    CODE_PREFERRED "ONW-2021" Information "code-invalid" BadRequest "The code is not in the value set that is preferred here."
+    CODE_NOT_CHECKED "ONW-2022" Information "not-supported" BadRequest "The code could not be checked, because its code system is not loaded."
+    SLICE_UNMATCHED "ONW-2023" Error "structure" BadRequest "An occurrence fits none of the slices, and the profile allows no others."
+    SLICE_ORDER "ONW-2024" Error "structure" BadRequest "Occurrences do not stand in the order of the profile's slices."
+    SLICE_MISSING "ONW-2025" Error "required" BadRequest "An occurrence that the profile requires is missing."
+    EXTENSION_UNKNOWN "ONW-2026" Error "extension" BadRequest "There is no definition of this extension."
+    EXTENSION_CONTEXT "ONW-2027" Error "extension" BadRequest "The extension is not allowed on this element."
+    EXTENSION_MODIFIER "ONW-2028" Error "extension" BadRequest "A modifier extension is not known, or not used as one."
+    REFERENCE_TARGET "ONW-2029" Error "structure" BadRequest "A reference points to something that the profile does not allow."
+    NARRATIVE "ONW-2030" Error "invalid" BadRequest "The narrative is not the XHTML that FHIR allows."
+    BUNDLE_ENTRY "ONW-2031" Error "invalid" BadRequest "An entry's fullUrl is missing, relative or not that of its resource."
+    INVARIANT "ONW-2032" Error "invariant" BadRequest "A rule of R4 or of a profile does not hold."
+    INVARIANT_NOT_CHECKED "ONW-2033" Warning "incomplete" BadRequest "A rule could not be evaluated, so it was not checked."
+    TOO_MANY_ISSUES "ONW-2034" Error "too-long" BadRequest "There are more problems than are listed."
+
     XML_INVALID "ONW-2051" Error "structure" BadRequest "The body is not well-formed XML, or not in the form of XML that is read here."
     XML_FORBIDDEN "ONW-2052" Error "structure" BadRequest "The XML has a document type, an entity or a processing instruction, none of which is read here."
     XML_NAMESPACE "ONW-2053" Error "structure" BadRequest "An XML element is not in the namespace that belongs here."
@@ -205,17 +226,44 @@ pub struct Issue {
     pub at: String,
     /// What to do about it, without any value from the message.
     pub text: Cow<'static, str>,
+    /// Line and character in the body, both from 1, where they are known.
+    pub position: Option<(u32, u32)>,
+    /// The rule that is broken: a profile's URL with the element or invariant after `#`; or empty.
+    pub rule: Box<str>,
 }
 
 impl Issue {
     /// An issue with its code's severity and meaning.
     pub fn new(code: &'static Code, at: impl Into<String>) -> Self {
-        Self { code, severity: code.severity, at: at.into(), text: Cow::Borrowed(code.meaning) }
+        Self { code, severity: code.severity, at: at.into(), text: Cow::Borrowed(code.meaning), position: None, rule: "".into() }
     }
 
     /// The same with a sentence that fits the case better.
     pub fn with(code: &'static Code, at: impl Into<String>, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, severity: code.severity, at: at.into(), text: text.into() }
+        Self { code, severity: code.severity, at: at.into(), text: text.into(), position: None, rule: "".into() }
+    }
+
+    /// The same, with its line and character.
+    pub fn at_line(mut self, line: usize, column: usize) -> Self {
+        self.position = u32::try_from(line).ok().zip(u32::try_from(column).ok());
+        self
+    }
+
+    /// The same, with the rule that is broken.
+    pub fn by_rule(mut self, rule: Box<str>) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// What may help, where there is more to say than the text does.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self.code.id {
+            "ONW-2006" => "Names of elements are case-sensitive; a choice has its type in the name (valueQuantity).",
+            "ONW-2015" => "Add the package that has the profile, or take the profile out of meta.profile.",
+            "ONW-2022" => "Add the package that has the code system, or check the code elsewhere.",
+            "ONW-2026" => "Add the package that defines the extension; a URL below hl7.org must be one that HL7 published.",
+            _ => return None,
+        })
     }
 
     /// The same, accepted with a warning.

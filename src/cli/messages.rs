@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::place::Place;
 use super::{CallerFault, print, print_bytes, print_json, table};
 use crate::bars::report::{self, Report};
-use crate::fhir::json::Limits;
+use crate::fhir::json::{self as reader, Limits};
 use crate::intake::content;
 use crate::store::{Answer, IssueRow, MessageRow, Page};
 
@@ -100,8 +100,10 @@ fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
 
 /// What was translated into the booking model, and what is only carried along: element paths, no values.
 fn mapping(row: &MessageRow, body: &[u8]) -> Option<Report> {
-    let content = (row.channel == "https").then(|| content::read(body, &Limits::default()).ok()).flatten()?;
-    Some(report::report(&content.value))
+    let limits = Limits::default();
+    let content = (row.channel == "https").then(|| content::read(body, &limits).ok()).flatten()?;
+    let value = reader::parse(&content.json, &content.limits(&limits)).ok()?;
+    Some(report::report(&value))
 }
 
 fn report_text(report: &Report) -> String {

@@ -17,6 +17,7 @@ pub mod serve;
 pub mod slots;
 mod table;
 pub mod tls;
+pub mod validate;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -62,6 +63,8 @@ pub enum Command {
     /// Look at what came in and what became of it.
     #[command(subcommand)]
     Messages(messages::MessagesCommand),
+    /// Check resources against FHIR R4 and profiles.
+    Validate(validate::ValidateArgs),
     /// Put a gateway on this machine under load, and measure it.
     Load(load::LoadCommand),
     /// Print a completion script for a shell.
@@ -96,6 +99,7 @@ impl Cli {
             Command::Outbox(command) => command.run(self.json),
             Command::Messages(command) => command.run(self.json),
             Command::Load(command) => command.run(self.json),
+            Command::Validate(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
         }

@@ -216,7 +216,9 @@ impl XmlError {
 
     /// The same as an issue: position, no value from the body.
     pub fn issue(&self) -> Issue {
-        Issue::with(self.code(), "", format!("{}: {}.", self.position, self.kind.text()))
+        let (first, rest) = self.kind.text().split_at(1);
+        let text = format!("{}{rest}.", first.to_ascii_uppercase());
+        Issue::with(self.code(), "", text).at_line(self.position.line, self.position.column)
     }
 }
 

@@ -4,7 +4,12 @@
 //! packages are read into it, snapshots are made in it, and programs are compiled from it. Prose, mappings and
 //! display text are not held.
 
+use serde::Deserialize;
 use serde_json::Value;
+
+mod read;
+
+pub use self::read::resource_type;
 
 /// A structure: a base type, a profile of one, an extension.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +41,8 @@ pub struct Definition {
 }
 
 /// `StructureDefinition.kind`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "R4 documents them; the names are theirs")]
 pub enum Kind {
     PrimitiveType,
@@ -46,7 +52,8 @@ pub enum Kind {
 }
 
 /// `StructureDefinition.derivation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "R4 documents them; the names are theirs")]
 pub enum Derivation {
     Specialization,
@@ -54,9 +61,10 @@ pub enum Derivation {
 }
 
 /// `StructureDefinition.context`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Context {
     /// `fhirpath`, `element` or `extension`.
+    #[serde(rename = "type")]
     pub kind: String,
     /// The path, element or URL.
     pub expression: String,
@@ -126,16 +134,18 @@ pub struct Slicing {
 }
 
 /// `ElementDefinition.slicing.discriminator`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Discriminator {
     /// `value`, `exists`, `pattern`, `type`, `profile`.
+    #[serde(rename = "type")]
     pub kind: String,
     /// A FHIRPath subset: `$this`, `url`, `code.coding.system`, `resolve()`, `extension('…').value`, `ofType(…)`.
     pub path: String,
 }
 
 /// `ElementDefinition.slicing.rules`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SlicingRules {
     /// Only the slices.
     Closed,
@@ -187,7 +197,8 @@ pub struct Binding {
 }
 
 /// `ElementDefinition.binding.strength`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "R4 documents them; the names are theirs")]
 pub enum Strength {
     Required,

@@ -33,6 +33,12 @@ pub struct TypeId(u16);
 impl TypeId {
     /// No type at all: what stands where the facts have no element.
     pub const NONE: Self = Self(u16::MAX);
+
+    /// As an index into [`Facts::types`].
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// Which code list, within [`Facts`].
@@ -73,6 +79,8 @@ pub enum Special {
 pub struct Type {
     /// `Patient`, `HumanName`, or the path of an element: `Patient.contact`.
     pub name: &'static str,
+    /// What it specialises: `BackboneElement`, `DomainResource`.
+    pub parent: Option<TypeId>,
     /// What its JSON looks like.
     pub kind: Kind,
     /// Its rule beyond the table.
@@ -167,6 +175,31 @@ impl Facts {
     /// The type of this name or path.
     pub fn named(&self, name: &str) -> Option<&Type> {
         self.by_name.get(name).map(|id| self.of(*id))
+    }
+
+    /// The number of the concrete resource type of this name.
+    #[inline]
+    pub fn resource_id(&self, name: &str) -> Option<TypeId> {
+        let id = self.id(name)?;
+        (self.of(id).kind == Kind::Resource { is_abstract: false }).then_some(id)
+    }
+
+    /// Is the type this one, or a specialisation of it?
+    #[inline]
+    pub fn is_a(&self, id: TypeId, base: TypeId) -> bool {
+        let mut at = Some(id).filter(|id| *id != TypeId::NONE);
+        while let Some(id) = at {
+            if id == base {
+                return true;
+            }
+            at = self.of(id).parent;
+        }
+        false
+    }
+
+    /// The names of a type and of all that it specialises, its own first.
+    pub fn ancestors(&self, id: TypeId) -> impl Iterator<Item = &'static str> {
+        std::iter::successors(Some(id), |id| self.of(*id).parent).map(|id| self.of(id).name)
     }
 
     /// The concrete resource type of this name.

@@ -1,15 +1,26 @@
 //! Is a resource what FHIR R4 says it is?
 //!
-//! * [`definition`] is what a StructureDefinition says.
+//! * [`base`] is what R4 itself defines, as definitions; [`definition`] is what a StructureDefinition says.
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
+//! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
-//! * [`structure`] walks a resource along the facts and finds all that is wrong with its shape.
+//! * [`snapshot`] makes what a definition says of every element, from what it changes.
+//! * [`terminology`] says whether a code is a member of a value set.
 //! * [`xml`] lends the facts to the reader and the writer of XML.
 //!
 //! Stored profiles, slicing, invariants and terminology build on the same facts.
 
+pub mod base;
 pub mod definition;
 pub mod facts;
+pub mod fhirpath;
+pub mod package;
 pub mod primitive;
-pub mod structure;
+pub mod program;
+pub mod snapshot;
+pub mod terminology;
+pub mod validate;
 pub mod xml;
+
+pub mod library;
+pub mod policy;

@@ -1,8 +1,7 @@
 //! The formats of R4's primitive types (R4 2.24.0.1), by hand-written matchers: no regular expression, no allocation.
 
-use serde_json::Value;
-
 use crate::fhir::instant::{Shape, date_time_shape, is_time};
+use crate::fhir::tape::Kind;
 
 /// A primitive type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,20 +68,18 @@ impl Primitive {
         })
     }
 
-    /// What is wrong with this value, if anything.
+    /// What is wrong with this value, if anything; `text` is a string's text or a number's digits.
     #[inline]
-    pub fn fault(self, value: &Value) -> Option<Fault> {
-        match (self, value) {
-            (Self::Boolean, Value::Bool(_)) => None,
+    pub fn fault(self, kind: Kind, text: &str) -> Option<Fault> {
+        match (self, kind) {
+            (Self::Boolean, Kind::True | Kind::False) => None,
             (Self::Boolean, _) => Some(Fault::Type("A boolean is the JSON value true or false, not in quotes.")),
-            (Self::Decimal, Value::Number(_)) => None,
-            (Self::Integer | Self::PositiveInt | Self::UnsignedInt, Value::Number(number)) => {
-                self.whole_number(number.as_str())
-            }
+            (Self::Decimal, Kind::Number) => None,
+            (Self::Integer | Self::PositiveInt | Self::UnsignedInt, Kind::Number) => self.whole_number(text),
             (Self::Decimal | Self::Integer | Self::PositiveInt | Self::UnsignedInt, _) => {
                 Some(Fault::Type("A number is expected here, not in quotes."))
             }
-            (_, Value::String(text)) => self.text(text),
+            (_, Kind::Plain | Kind::Escaped) => self.text(text),
             _ => Some(Fault::Type("A string in double quotes is expected here.")),
         }
     }
@@ -204,16 +201,14 @@ fn is_base64(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn check(primitive: Primitive, right: &[&str], wrong: &[&str]) {
         for text in right {
-            assert_eq!(primitive.fault(&json!(text)), None, "{primitive:?} {text:?}");
+            assert_eq!(primitive.fault(Kind::Plain, text), None, "{primitive:?} {text:?}");
         }
         for text in wrong {
-            assert!(matches!(primitive.fault(&json!(text)), Some(Fault::Format(_))), "{primitive:?} {text:?}");
+            assert!(matches!(primitive.fault(Kind::Plain, text), Some(Fault::Format(_))), "{primitive:?} {text:?}");
         }
     }
 
@@ -239,7 +234,6 @@ mod tests {
 
     #[test]
     fn numbers_are_checked_by_their_type() {
-        let read = |digits: &str| serde_json::from_str::<Value>(digits).unwrap();
         for (primitive, digits, right) in [
             (Primitive::Integer, "-2147483648", true),
             (Primitive::Integer, "2147483648", false),
@@ -250,26 +244,26 @@ mod tests {
             (Primitive::UnsignedInt, "-1", false),
             (Primitive::Decimal, "1.50E2", true),
         ] {
-            assert_eq!(primitive.fault(&read(digits)).is_none(), right, "{primitive:?} {digits}");
+            assert_eq!(primitive.fault(Kind::Number, digits).is_none(), right, "{primitive:?} {digits}");
         }
     }
 
     #[test]
     fn the_wrong_json_type_is_a_fault_of_its_own() {
-        for (primitive, value) in [
-            (Primitive::Boolean, json!("true")),
-            (Primitive::Integer, json!("1")),
-            (Primitive::String, json!(1)),
-            (Primitive::Date, json!({})),
-            (Primitive::Code, Value::Null),
+        for (primitive, kind, text) in [
+            (Primitive::Boolean, Kind::Plain, "true"),
+            (Primitive::Integer, Kind::Plain, "1"),
+            (Primitive::String, Kind::Number, "1"),
+            (Primitive::Date, Kind::Object, "{}"),
+            (Primitive::Code, Kind::Null, "null"),
         ] {
-            assert!(matches!(primitive.fault(&value), Some(Fault::Type(_))), "{primitive:?}");
+            assert!(matches!(primitive.fault(kind, text), Some(Fault::Type(_))), "{primitive:?}");
         }
     }
 
     #[test]
     fn blanks_around_are_tolerated_where_published_messages_have_them() {
-        assert!(matches!(Primitive::Uri.fault(&json!(" https://a.b")), Some(Fault::Tolerated(_))));
-        assert!(matches!(Primitive::String.fault(&json!("  ")), Some(Fault::Tolerated(_))));
+        assert!(matches!(Primitive::Uri.fault(Kind::Plain, " https://a.b"), Some(Fault::Tolerated(_))));
+        assert!(matches!(Primitive::String.fault(Kind::Plain, "  "), Some(Fault::Tolerated(_))));
     }
 }

@@ -8,10 +8,11 @@ use flate2::write::GzEncoder;
 use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use onward::issue::Issues;
+use onward::fhir::json::Limits;
 use onward::load::client::{Client, Response};
 use onward::load::synthetic::{People, Person};
-use onward::profile::structure;
+use onward::profile::library::shipped;
+use onward::profile::validate::Request;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -112,8 +113,8 @@ fn assert_outcome(name: &str, answer: &Response) {
 fn assert_outcome_text(name: &str, text: &str) {
     let outcome: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"));
     assert_eq!(outcome["resourceType"], "OperationOutcome", "{name}");
-    let mut issues = Issues::default();
-    structure::check(&outcome, "OperationOutcome", &mut issues);
+    let tape = shipped().read(text.as_bytes(), &Limits::default()).unwrap();
+    let issues = shipped().check(&tape, &Request::default()).issues;
     assert!(!issues.has_errors(), "{name}: {issues:?}");
     assert!(outcome["issue"].as_array().is_some_and(|issues| !issues.is_empty()), "{name}");
 }

@@ -16,6 +16,7 @@ mod mllps;
 mod outbox;
 mod python_hl7;
 mod race;
+mod snapshots;
 mod status;
 mod structure;
 mod tidy;

@@ -9,7 +9,7 @@ use super::place::Cursor;
 use super::tree::{Attribute, NONE, Node, Tree};
 use super::{Content, Element, Limits, Parsed, Places, Read, Schema, Shape, XmlFault, fail};
 use crate::fhir::path::Path;
-use crate::issue::{Code, ELEMENT_ORDER, Issues, XML_CONTENT, XML_NAMESPACE};
+use crate::issue::{Code, ELEMENT_ORDER, Issue, Issues, XML_CONTENT, XML_NAMESPACE};
 
 /// More problems than this are not listed.
 const ISSUES_MAX: usize = 500;
@@ -398,10 +398,10 @@ impl<'x, S: Schema> Writer<'_, 'x, S> {
     }
 
     #[cold]
-    fn say(&mut self, code: &'static Code, path: &Path<'_>, offset: u32, text: &str) {
+    fn say(&mut self, code: &'static Code, path: &Path<'_>, offset: u32, text: &'static str) {
         if self.issues.len() < ISSUES_MAX {
             let position = self.cursor.position(offset as usize);
-            self.issues.say(code, path.to_string(), format!("{position}: {text}"));
+            self.issues.push(Issue::with(code, path.to_string(), text).at_line(position.line, position.column));
         }
     }
 }

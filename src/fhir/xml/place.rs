@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::issue::Issues;
+
 /// Where in the XML each part of the JSON that was made of it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places(Vec<(u32, u32)>);
@@ -16,6 +18,25 @@ impl Places {
     pub fn xml_offset(&self, json_offset: usize) -> usize {
         let after = self.0.partition_point(|(json, _)| *json as usize <= json_offset);
         after.checked_sub(1).and_then(|last| self.0.get(last)).map_or(0, |(_, xml)| *xml as usize)
+    }
+
+    /// Findings in the JSON, with the lines and columns of the XML instead of those of the JSON.
+    ///
+    /// The JSON that XML is turned into is one line, so a column is all that is needed to find the way back.
+    pub fn in_xml(&self, json: &[u8], xml: &[u8], found: Issues) -> Issues {
+        let (mut in_json, mut in_xml) = (Columns { bytes: json, at: 0, column: 1 }, Cursor::new(xml));
+        let mut placed = Issues::default();
+        for issue in found.iter().cloned() {
+            let position = issue.position.map(|(_, column)| {
+                let offset = self.xml_offset(in_json.offset(column as usize));
+                in_xml.position(offset)
+            });
+            placed.push(match position {
+                Some(position) => issue.at_line(position.line, position.column),
+                None => issue,
+            });
+        }
+        placed
     }
 
     /// The pairs of an offset in the JSON and one in the XML, in the order of the JSON.
@@ -35,7 +56,7 @@ pub struct Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Line {}, column {}", self.line, self.column)
+        write!(f, "line {}, column {}", self.line, self.column)
     }
 }
 
@@ -73,5 +94,29 @@ impl<'b> Cursor<'b> {
         self.found.column += line.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         self.at += between.len();
         self.found
+    }
+}
+
+/// Walks forward from one asked column of a line to the next.
+struct Columns<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    column: usize,
+}
+
+impl Columns<'_> {
+    /// The offset of a column, in characters from 1.
+    fn offset(&mut self, column: usize) -> usize {
+        if column < self.column {
+            (self.at, self.column) = (0, 1);
+        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let starts = rest.iter().enumerate().filter(|(_, byte)| **byte & 0xC0 != 0x80);
+        let steps = column - self.column;
+        if let Some((offset, _)) = starts.map(|(offset, _)| (offset, ())).nth(steps) {
+            self.at += offset;
+            self.column = column;
+        }
+        self.at
     }
 }

@@ -33,9 +33,8 @@ fn fault(xml: impl AsRef<[u8]>) -> XmlFault {
 }
 
 /// Code, place and position of everything that was found.
-fn found(xml: &str) -> Vec<(&'static str, String, String)> {
-    let brief =
-        |issue: &Issue| (issue.code.id, issue.at.clone(), issue.text.split(':').next().unwrap_or_default().to_owned());
+fn found(xml: &str) -> Vec<(&'static str, String, (u32, u32))> {
+    let brief = |issue: &Issue| (issue.code.id, issue.at.clone(), issue.position.unwrap());
     parsed(xml).issues.iter().map(brief).collect()
 }
 
@@ -278,7 +277,7 @@ fn limits_hold() {
 #[test]
 fn what_json_cannot_show_is_found_with_its_place() {
     let order = patient("\n<birthDate value='2000'/>\n<active value='true'/><gender value='male'/>");
-    assert_eq!(found(&order), [(issue::ELEMENT_ORDER.id, "Patient.active".into(), "Line 3, column 1".into())]);
+    assert_eq!(found(&order), [(issue::ELEMENT_ORDER.id, "Patient.active".into(), (3, 1))]);
     let cases = [
         ("<active value='true' extra='1'/>", &issue::XML_CONTENT, "Patient.active.extra"),
         ("<active value='true'>yes</active>", &issue::XML_CONTENT, "Patient.active"),
@@ -326,12 +325,12 @@ fn every_part_of_the_json_has_its_place_in_the_xml() {
         let offset = parsed.places.xml_offset(text.find(part).unwrap());
         (xml[offset..].split([' ', '>', '=']).next().unwrap(), position(xml.as_bytes(), offset).to_string())
     };
-    assert_eq!(place("{"), ("<Patient", "Line 1, column 1".to_owned()));
-    assert_eq!(place("\"id\""), ("<id", "Line 2, column 2".to_owned()));
-    assert_eq!(place("\"name\""), ("<name", "Line 2, column 17".to_owned()));
-    assert_eq!(place("\"A\""), ("<given", "Line 3, column 3".to_owned()));
-    assert_eq!(place("\"B\""), ("<given", "Line 3, column 21".to_owned()));
-    assert_eq!(place("\"i\""), ("id", "Line 3, column 38".to_owned()));
+    assert_eq!(place("{"), ("<Patient", "line 1, column 1".to_owned()));
+    assert_eq!(place("\"id\""), ("<id", "line 2, column 2".to_owned()));
+    assert_eq!(place("\"name\""), ("<name", "line 2, column 17".to_owned()));
+    assert_eq!(place("\"A\""), ("<given", "line 3, column 3".to_owned()));
+    assert_eq!(place("\"B\""), ("<given", "line 3, column 21".to_owned()));
+    assert_eq!(place("\"i\""), ("id", "line 3, column 38".to_owned()));
 }
 
 #[test]
@@ -339,11 +338,8 @@ fn a_fault_is_named_by_line_and_column_and_by_no_value() {
     let error = read(patient("\n  <id value='Smith&nbsp;'/>").as_bytes(), &limits()).unwrap_err();
     let issue = error.issue();
     assert_eq!((issue.code.id, issue.at.as_str()), (issue::XML_FORBIDDEN.id, ""));
-    assert!(
-        issue.text.starts_with("Line 2, column 19: no entities") && !issue.text.contains("Smith"),
-        "{}",
-        issue.text
-    );
+    assert_eq!(issue.position, Some((2, 19)));
+    assert!(issue.text.starts_with("No entities") && !issue.text.contains("Smith"), "{}", issue.text);
 }
 
 #[test]
@@ -549,4 +545,20 @@ proptest! {
         let end = xml.ceil_char_boundary((start + cut).min(xml.len()));
         assert_sound(format!("{}{piece}{}", &xml[..start], &xml[end..]).as_bytes());
     }
+}
+
+#[test]
+fn findings_in_the_json_get_the_places_of_the_xml() {
+    let xml = patient("\n <id value='é'/>\n <name>\n  <given value='A'/></name>");
+    let parsed = parsed(&xml);
+    let text = String::from_utf8(parsed.json.clone()).unwrap();
+    let column = |part: &str| text[..text.find(part).unwrap()].chars().count() + 1;
+    let mut found = Issues::default();
+    for part in ["\"A\"", "\"id\"", "[{"] {
+        found.push(Issue::new(&issue::VALUE_FORMAT, part).at_line(1, column(part)));
+    }
+    found.add(&issue::VALUE_FORMAT, "");
+    let placed = parsed.places.in_xml(&parsed.json, xml.as_bytes(), found);
+    let positions: Vec<_> = placed.iter().map(|issue| issue.position).collect();
+    assert_eq!(positions, [Some((4, 3)), Some((2, 2)), Some((3, 2)), None]);
 }

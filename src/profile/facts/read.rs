@@ -93,7 +93,7 @@ fn head(line: &'static str) -> Block {
     let words: Vec<_> = line.split(' ').collect();
     match words[..] {
         [name, kind] => Block { name, parent: None, kind, rows: Vec::new() },
-        [name, "<", parent, kind] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
+        [name, "<", parent, kind, ..] => Block { name, parent: Some(parent), kind, rows: Vec::new() },
         _ => panic!("not the head of a type: {line}"),
     }
 }
@@ -142,6 +142,7 @@ impl Compiler {
         let fields: Vec<_> = rows.iter().enumerate().flat_map(|(index, row)| self.fields(index, row)).collect();
         Type {
             name: block.name,
+            parent: block.parent.map(|name| self.id(name)),
             kind: kind(block),
             special: special(block.name),
             required: rows.iter().enumerate().filter(|(_, row)| row.min != "0").fold(0, |all, (i, _)| all | 1 << i),

@@ -1,0 +1,67 @@
+//! What R4 itself defines: base types, extensions, profiles, value sets and code systems.
+//!
+//! All of it is read from the tables under `profiles/r4/`, which `scripts/r4_facts.py` makes from the official
+//! package hl7.fhir.r4.core 4.0.1; no package has to be at hand. The tables are part of this program, so a fault in
+//! one is a fault of the build: it ends the program at once, and the tests read every line.
+
+use std::sync::LazyLock;
+
+use super::definition::Definition;
+
+mod derived;
+mod structures;
+mod terms;
+
+pub use self::terms::{CodeSystem, Concept, Content, Filter, Part, ValueSet};
+
+/// The version of FHIR, and of each definition here.
+const VERSION: &str = "4.0.1";
+/// Where canonical URLs of R4's structures begin.
+const STRUCTURE: &str = "http://hl7.org/fhir/StructureDefinition/";
+/// Where canonical URLs of R4's own value sets begin.
+const VALUE_SET: &str = "http://hl7.org/fhir/ValueSet/";
+
+static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    let mut found = structures::read(
+        include_str!("../../profiles/r4/structure.txt"),
+        include_str!("../../profiles/r4/invariants.txt"),
+    );
+    let derived = derived::read(include_str!("../../profiles/r4/derived.txt"), &found);
+    found.extend(derived);
+    found
+});
+
+static TERMS: LazyLock<(Vec<CodeSystem>, Vec<ValueSet>)> =
+    LazyLock::new(|| terms::read(include_str!("../../profiles/r4/terminology.txt")));
+
+/// R4's structures: the 209 base types with their snapshots, the 441 extensions and profiles of them that R4 publishes
+/// with their differentials.
+///
+/// In snapshots the types of ids and of the values of primitives are those that the official ones state
+/// (`string` for `Patient.id`), not what the text of R4 says (`id`).
+pub fn definitions() -> &'static [Definition] {
+    &DEFINITIONS
+}
+
+/// The code systems that R4 publishes, HL7 v2 tables and v3 included.
+pub fn code_systems() -> &'static [CodeSystem] {
+    &TERMS.0
+}
+
+/// The value sets that R4 publishes.
+pub fn value_sets() -> &'static [ValueSet] {
+    &TERMS.1
+}
+
+/// The rows of a table.
+fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.lines().filter(|line| !line.starts_with('#'))
+}
+
+/// A canonical URL that stands in a table by its last part alone.
+fn canonical(prefix: &str, name: &str) -> String {
+    if name.contains(':') { name.to_owned() } else { [prefix, name].concat() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Value sets of loaded packages, compiled at first need and then kept.
+
+use std::sync::Arc;
+
+use super::catalogue::PackageIndex;
+use super::Packages;
+use crate::profile::terminology::{CodeSystem, Codes, Content, Known, Membership, Reason, Table, grammar::Grammar};
+
+/// The terminology as a package means it.
+pub(super) struct Terms<'p> {
+    packages: &'p Packages,
+    package: Option<PackageIndex>,
+}
+
+impl<'p> Terms<'p> {
+    pub(super) fn new(packages: &'p Packages, package: Option<PackageIndex>) -> Self {
+        Self { packages, package }
+    }
+
+    pub(super) fn is_code(&self, system: &str, version: Option<&str>, code: &str) -> Membership {
+        let canonical = version.map_or_else(|| system.to_owned(), |version| format!("{system}|{version}"));
+        match self.code_system(&canonical) {
+            Some(found) if found.content == Content::Complete => match self.table(&canonical) {
+                Some(table) if table.has(code) => Membership::Member,
+                Some(_) => Membership::NotMember,
+                None => Membership::NotChecked(Reason::SystemUnknown(system.into())),
+            },
+            found => match Grammar::of(system) {
+                Some(grammar) => grammar.has(code),
+                None if found.is_some() => Membership::NotChecked(Reason::SystemIncomplete(system.into())),
+                None if self.code_system(system).is_some() => {
+                    Membership::NotChecked(Reason::SystemVersion(system.into()))
+                }
+                None => Membership::NotChecked(Reason::SystemUnknown(system.into())),
+            },
+        }
+    }
+}
+
+impl Known for Terms<'_> {
+    fn codes(&self, canonical: &str, path: &[&str]) -> Result<Arc<Codes>, Reason> {
+        let sets = &self.packages.value_sets;
+        let at = self.packages.in_scope(sets, canonical, self.package);
+        let found = at.and_then(|at| Some((sets.entries.get(at)?, self.packages.codes.get(at)?)));
+        let (entry, cell) = found.ok_or_else(|| Reason::ValueSetUnknown(canonical.into()))?;
+        if let Some(codes) = cell.get() {
+            return Ok(Arc::clone(codes));
+        }
+        // Not within the cell's own initialisation: a value set that includes itself would wait for itself.
+        let path: Vec<&str> = path.iter().copied().chain([canonical]).collect();
+        let own = Terms::new(self.packages, Some(entry.package));
+        let codes = Arc::new(Codes::compile(&entry.item, &own, &path));
+        Ok(Arc::clone(cell.get_or_init(|| codes)))
+    }
+
+    fn code_system(&self, canonical: &str) -> Option<&CodeSystem> {
+        let systems = &self.packages.code_systems;
+        systems.get(self.packages.in_scope(systems, canonical, self.package)?)
+    }
+
+    fn table(&self, canonical: &str) -> Option<Arc<Table>> {
+        let systems = &self.packages.code_systems;
+        let at = self.packages.in_scope(systems, canonical, self.package)?;
+        let (system, cell) = (systems.get(at)?, self.packages.tables.get(at)?);
+        let codes = || system.concepts.iter().map(|concept| concept.code.as_str());
+        Some(Arc::clone(cell.get_or_init(|| Arc::new(Table::new(codes(), system.case_sensitive)))))
+    }
+}

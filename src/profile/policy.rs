@@ -1,0 +1,114 @@
+//! How bad each finding is, per rule: error, warning or nothing.
+
+use crate::issue::{
+    BUNDLE_ENTRY, CODE_EXTENSIBLE, CODE_NOT_CHECKED, CODE_PREFERRED, CODE_UNKNOWN, Code, EXTENSION_CONTEXT,
+    EXTENSION_UNKNOWN, FULL_URL, INVARIANT, Issue, Issues, NARRATIVE, PROFILE_UNKNOWN, REFERENCE_TARGET, SLICE_MISSING,
+    SLICE_ORDER, SLICE_UNMATCHED, Severity, VALUE_FIXED,
+};
+
+/// What a finding is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The document is refused for it.
+    Error,
+    /// It is told.
+    Warning,
+    /// It is not told.
+    Off,
+}
+
+/// Which findings a row of a policy is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of this code.
+    Code(&'static Code),
+    /// All of this rule; one that ends in `*` stands for all that begin so.
+    Rule(String),
+}
+
+/// Rows of which the last that fits counts; what fits none stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    rows: Vec<(Which, Level)>,
+}
+
+impl Policy {
+    /// Everything as R4 and the profiles have it; what is only preferred is not told.
+    pub fn strict() -> Self {
+        Self::default().with(Which::Code(&CODE_PREFERRED), Level::Off)
+    }
+
+    /// As this gateway takes BaRS messages: what published messages do wrong without harm is told, not refused.
+    pub fn bars() -> Self {
+        const TOLD: [&Code; 9] = [
+            &PROFILE_UNKNOWN,
+            &EXTENSION_UNKNOWN,
+            &EXTENSION_CONTEXT,
+            &NARRATIVE,
+            &SLICE_MISSING,
+            &SLICE_ORDER,
+            &SLICE_UNMATCHED,
+            &VALUE_FIXED,
+            &REFERENCE_TARGET,
+        ];
+        let policy = Self::strict().with(Which::Code(&CODE_NOT_CHECKED), Level::Off);
+        TOLD.iter().fold(policy, |policy, code| policy.with(Which::Code(code), Level::Warning))
+    }
+
+    /// Only what cannot be understood is an error.
+    pub fn lenient() -> Self {
+        const TOLD: [&Code; 5] = [&INVARIANT, &CODE_UNKNOWN, &BUNDLE_ENTRY, &FULL_URL, &CODE_EXTENSIBLE];
+        TOLD.iter().fold(Self::bars(), |policy, code| policy.with(Which::Code(code), Level::Warning))
+    }
+
+    /// The same with another row.
+    pub fn with(mut self, which: Which, level: Level) -> Self {
+        self.rows.push((which, level));
+        self
+    }
+
+    /// The findings as the policy has them.
+    pub fn apply(&self, issues: Issues) -> Issues {
+        let mut kept = Issues::default();
+        for issue in issues.iter() {
+            match self.level(issue) {
+                None => kept.push(issue.clone()),
+                Some(Level::Off) => {}
+                Some(Level::Error) => kept.push(Issue { severity: Severity::Error, ..issue.clone() }),
+                // What is only information is not made worse by a rule that softens errors.
+                Some(Level::Warning) => {
+                    kept.push(Issue { severity: issue.severity.min(Severity::Warning), ..issue.clone() });
+                }
+            }
+        }
+        kept
+    }
+
+    fn level(&self, issue: &Issue) -> Option<Level> {
+        let fits = |which: &Which| match which {
+            Which::Code(code) => *code == issue.code,
+            Which::Rule(rule) => match rule.strip_suffix('*') {
+                Some(start) => issue.rule.starts_with(start),
+                None => *issue.rule == **rule,
+            },
+        };
+        self.rows.iter().rev().find(|(which, _)| fits(which)).map(|(_, level)| *level)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_row_that_fits_counts() {
+        let issues: Issues = Issue::new(&INVARIANT, "Patient").by_rule("urn:x#p-1".into()).into();
+        let level = |policy: Policy| policy.apply(issues.clone()).iter().next().map(|issue| issue.severity);
+        assert_eq!(level(Policy::strict()), Some(Severity::Error));
+        assert_eq!(level(Policy::lenient()), Some(Severity::Warning));
+        let rule = |rule: &str, level| Policy::lenient().with(Which::Rule(rule.to_owned()), level);
+        assert_eq!(level(rule("urn:x#p-1", Level::Error)), Some(Severity::Error));
+        assert_eq!(level(rule("urn:x#*", Level::Off)), None);
+        assert_eq!(level(rule("urn:x#p-2", Level::Off)), Some(Severity::Warning));
+    }
+}

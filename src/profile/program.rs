@@ -1,0 +1,285 @@
+//! Definitions, compiled: what a profile asks beyond R4's own shape, as a tree of small rules.
+//!
+//! The shape of R4 itself (which elements there are, of which types, how often) is in [`facts`](super::facts). A
+//! profile is compiled into [`Rule`]s for the elements where it says more. The walk carries, with every value, the
+//! few rules that apply to it: those of its base type, of the profiles that were asked for or declared, of the
+//! slice that it falls into. So base and profiles are checked in one walk, and what a profile leaves alone costs
+//! nothing.
+
+use std::collections::HashMap;
+
+use super::definition::{SlicingRules, Strength};
+use super::facts::TypeId;
+use super::fhirpath::Expression;
+use crate::fhir::names::NameId;
+
+mod compile;
+mod discriminator;
+mod exact;
+
+pub use self::compile::{Fault, compile};
+pub use self::exact::Exact;
+
+/// Which rule, within a [`Program`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RuleId(pub(super) u32);
+
+/// Which invariant, within a [`Program`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InvariantId(pub(super) u32);
+
+/// Which value set, in the order in which [`compile`] met them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetId(pub(super) u32);
+
+/// Everything that is checked, compiled once and shared.
+#[derive(Debug, Default)]
+pub struct Program {
+    pub(super) rules: Vec<Rule>,
+    pub(super) invariants: Vec<Invariant>,
+    pub(super) profiles: Vec<Profile>,
+    /// Profiles by `url` and by `url|version`.
+    pub(super) by_url: HashMap<String, u32>,
+    /// Canonicals of all value sets that are bound to.
+    pub(super) value_sets: Vec<String>,
+    /// What R4 itself says of its types beyond their shape, by [`TypeId`].
+    pub(super) base: Vec<Option<RuleId>>,
+}
+
+/// A compiled profile or extension.
+#[derive(Debug)]
+pub struct Profile {
+    /// Canonical URL.
+    pub url: String,
+    /// Business version.
+    pub version: Option<String>,
+    /// The type that it constrains.
+    pub type_id: TypeId,
+    /// Its root.
+    pub rule: RuleId,
+    /// Where an extension may be used.
+    pub contexts: Vec<ExtensionContext>,
+    /// FHIRPath that must hold where an extension is used.
+    pub context_invariants: Vec<InvariantId>,
+    /// Is it a modifier extension?
+    pub is_modifier: bool,
+}
+
+/// Where an extension may be used.
+#[derive(Debug)]
+pub enum ExtensionContext {
+    /// On this type, or this element: `Patient`, `Patient.name`, `HumanName.family`.
+    Element(String),
+    /// On the extension of this URL.
+    Extension(String),
+    /// On what this expression finds, from the resource.
+    Path(Expression),
+}
+
+/// What is asked of one element.
+#[derive(Debug, Default)]
+pub struct Rule {
+    /// The profile that asks, as an index; base types have none.
+    pub(super) profile: Option<u32>,
+    /// The element's id in it.
+    pub(super) id: Box<str>,
+    /// Fewest occurrences.
+    pub(super) min: u32,
+    /// Most occurrences.
+    pub(super) max: u32,
+    /// Allowed types, where fewer or more closely said than by R4.
+    pub(super) types: Option<Box<[Alternative]>>,
+    /// `fixed[x]`
+    pub(super) fixed: Option<Box<Exact>>,
+    /// `pattern[x]`
+    pub(super) pattern: Option<Box<Exact>>,
+    /// `minValue[x]` and `maxValue[x]`
+    pub(super) range: Option<Box<(Option<Exact>, Option<Exact>)>>,
+    /// `maxLength`
+    pub(super) max_length: Option<u32>,
+    /// Value set and strength.
+    pub(super) binding: Option<Box<Binding>>,
+    /// Invariants that R4's own types do not have already.
+    pub(super) invariants: Box<[InvariantId]>,
+    /// Rules for the elements below.
+    pub(super) children: Vec<(NameId, RuleId)>,
+    /// The rule whose children are this one's too (`contentReference`).
+    pub(super) like: Option<RuleId>,
+    /// How occurrences are told apart.
+    pub(super) slicing: Option<Box<Slicing>>,
+}
+
+/// `max` of what may repeat without limit.
+pub(super) const MANY: u32 = u32::MAX;
+
+/// An allowed type.
+#[derive(Debug)]
+pub(super) struct Alternative {
+    pub(super) type_id: TypeId,
+    /// Profiles, one of which must hold; empty for any.
+    pub(super) profiles: Box<[Target]>,
+    /// What a reference may point to; empty for anything.
+    pub(super) targets: Box<[Target]>,
+    /// `contained`, `referenced`, `bundled`; empty for any.
+    pub(super) aggregation: Box<[Aggregation]>,
+}
+
+/// `ElementDefinition.type.aggregation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aggregation {
+    Contained,
+    Referenced,
+    Bundled,
+}
+
+/// A profile that something must conform to.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// Anything of this base type.
+    Type(TypeId),
+    /// This profile, of this type.
+    Profile(TypeId, RuleId),
+    /// A profile that is not loaded: nothing can be said.
+    Unknown(Box<str>),
+}
+
+impl Target {
+    /// The rule of a profile that is loaded.
+    pub(super) fn rule(&self) -> Option<RuleId> {
+        match self {
+            Self::Profile(_, rule) => Some(*rule),
+            _ => None,
+        }
+    }
+}
+
+/// Value set and strength.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) strength: Strength,
+    pub(super) url: Box<str>,
+    pub(super) set: SetId,
+    pub(super) max_set: Option<SetId>,
+}
+
+/// How occurrences of an element are told apart.
+#[derive(Debug)]
+pub(super) struct Slicing {
+    pub(super) rules: SlicingRules,
+    pub(super) ordered: bool,
+    pub(super) slices: Vec<Slice>,
+}
+
+/// One kind of occurrence.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub(super) name: Box<str>,
+    pub(super) rule: RuleId,
+    /// All must hold.
+    pub(super) tests: Box<[Test]>,
+}
+
+/// One discriminator, for one slice.
+#[derive(Debug)]
+pub(super) struct Test {
+    pub(super) steps: Box<[Step]>,
+    pub(super) what: What,
+}
+
+/// One step of a discriminator's path.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    Child(NameId),
+    Extension(Box<str>),
+    OfType(TypeId),
+    Resolve,
+}
+
+/// What must be found at the end of a discriminator's path.
+#[derive(Debug)]
+pub(super) enum What {
+    Fixed(Exact),
+    Pattern(Exact),
+    OneOf(SetId),
+    Exists(bool),
+    Types(Box<[TypeId]>),
+    Profiles(Box<[Target]>),
+    /// Nothing tells this slice from others: it is never matched, and the load said so.
+    Never,
+}
+
+/// A FHIRPath rule.
+#[derive(Debug)]
+pub struct Invariant {
+    /// Its key, such as `dom-3`.
+    pub key: Box<str>,
+    /// Error, or warning?
+    pub is_error: bool,
+    /// What is evaluated.
+    pub expression: Expression,
+    /// The definition that it comes from.
+    pub source: Box<str>,
+}
+
+impl Program {
+    #[inline]
+    pub(super) fn rule(&self, id: RuleId) -> &Rule {
+        &self.rules[id.0 as usize]
+    }
+
+    pub(super) fn invariant(&self, id: InvariantId) -> &Invariant {
+        &self.invariants[id.0 as usize]
+    }
+
+    #[inline]
+    pub(super) fn base(&self, id: TypeId) -> Option<RuleId> {
+        self.base.get(id.index()).copied().flatten()
+    }
+
+    /// The profile of a canonical URL, with or without a version.
+    pub fn profile(&self, canonical: &str) -> Option<&Profile> {
+        self.by_url.get(canonical).map(|index| &self.profiles[*index as usize])
+    }
+
+    /// The definition of an extension, by its place in [`Self::profiles`].
+    pub(super) fn extension(&self, url: &str) -> Option<usize> {
+        self.by_url.get(url).map(|index| *index as usize)
+    }
+
+    /// Canonicals of the value sets that are bound to, in the order in which a validator is given them.
+    pub fn value_sets(&self) -> &[String] {
+        &self.value_sets
+    }
+
+    /// All profiles and extensions.
+    pub fn profiles(&self) -> &[Profile] {
+        &self.profiles
+    }
+
+    /// The rule of the element `name` below this one.
+    #[inline]
+    pub(super) fn child(&self, id: RuleId, name: NameId) -> Option<RuleId> {
+        let rule = self.rule(id);
+        rule.children.iter().find(|(own, _)| *own == name).map(|(_, child)| *child)
+    }
+
+    /// The rules of the element `name` below this one, or below what it is like.
+    #[inline]
+    pub(super) fn children(&self, id: RuleId, name: NameId) -> impl Iterator<Item = RuleId> {
+        let like = self.rule(id).like.and_then(|like| self.child(like, name));
+        self.child(id, name).into_iter().chain(like)
+    }
+
+    /// The rules of all elements below this one, or below what it is like.
+    pub(super) fn all_children(&self, id: RuleId) -> impl Iterator<Item = (NameId, RuleId)> {
+        let rule = self.rule(id);
+        let like = rule.like.map(|like| self.rule(like).children.as_slice()).unwrap_or_default();
+        rule.children.iter().chain(like).copied()
+    }
+
+    /// The canonical URL of the definition that a rule is from.
+    pub(super) fn source(&self, id: RuleId) -> &str {
+        let profile = self.rule(id).profile;
+        profile.map_or("http://hl7.org/fhir/StructureDefinition", |index| &self.profiles[index as usize].url)
+    }
+}

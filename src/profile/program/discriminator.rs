@@ -1,0 +1,225 @@
+//! What tells one slice from another (R4 5.1.0.13 "Discriminator").
+//!
+//! A discriminator names an element of the slice; what the slice prescribes there becomes a [`Test`].
+
+use super::compile::{Compiler, Drafts};
+use super::{Exact, Step, Target, Test, What};
+use crate::profile::definition::{Discriminator, Element, Max, Strength, TypeRef};
+use crate::profile::facts::TypeId;
+
+/// An element within the snapshot that it is of.
+#[derive(Clone, Copy)]
+struct Cursor<'d> {
+    elements: &'d [Element],
+    element: &'d Element,
+}
+
+/// The tests of one discriminator for one slice.
+pub(super) fn tests(
+    compiler: &mut Compiler<'_>,
+    drafts: &Drafts<'_>,
+    slice: usize,
+    discriminator: &Discriminator,
+) -> Result<Vec<Test>, String> {
+    let path = discriminator.path.as_str();
+    let steps = steps(compiler, path).ok_or_else(|| format!("the discriminator {path} cannot be read"))?;
+    let start = Cursor { elements: &drafts.definition.snapshot, element: drafts.all[slice].element };
+    let (found, resolved) = walk(compiler, start, &steps);
+    let one = |what| vec![Test { steps: steps.clone().into(), what }];
+    let nothing = || format!("nothing in the slice says what its discriminator {path} must be");
+    let tests = match discriminator.kind.as_str() {
+        "exists" => one(What::Exists(found.is_none_or(|at| at.element.max != Some(Max::Count(0))))),
+        "type" => {
+            let types = found.map(|at| types(compiler, &at.element.types, resolved)).unwrap_or_default();
+            if types.is_empty() { Vec::new() } else { one(What::Types(types.into())) }
+        }
+        "profile" => {
+            let profiles = found.map(|at| profiles(compiler, &at.element.types, resolved)).unwrap_or_default();
+            if profiles.is_empty() { Vec::new() } else { one(What::Profiles(profiles.into())) }
+        }
+        "value" | "pattern" => found.map(|at| values(compiler, at, &steps)).unwrap_or_default(),
+        other => return Err(format!("there is no discriminator of the kind {other}")),
+    };
+    if tests.is_empty() {
+        // An element that must be there says at least that.
+        let there = found.is_some_and(|at| !steps.is_empty() && 0 < at.element.min.unwrap_or(0));
+        return if there { Ok(one(What::Exists(true))) } else { Err(nothing()) };
+    }
+    Ok(tests)
+}
+
+/// Slices of a choice that name no discriminator are told apart by their type (R4 5.1.0.15).
+pub(super) fn by_type(compiler: &Compiler<'_>, drafts: &Drafts<'_>, slice: usize) -> Option<Test> {
+    let element = drafts.all[slice].element;
+    let is_choice = element.path.ends_with("[x]");
+    let types = types(compiler, &element.types, false);
+    let what = if is_choice && !types.is_empty() { What::Types(types.into()) } else { What::Never };
+    Some(Test { steps: Box::default(), what })
+}
+
+/// The subset of FHIRPath that discriminators may use.
+fn steps(compiler: &Compiler<'_>, path: &str) -> Option<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (step, after) = split(rest);
+        rest = after;
+        let argument = |name: &str| step.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
+        if step == "$this" {
+            continue;
+        } else if argument("resolve").is_some() {
+            steps.push(Step::Resolve);
+        } else if let Some(url) = argument("extension") {
+            steps.push(Step::Extension(url.trim_matches(['\'', '"']).into()));
+        } else if let Some(name) = argument("ofType").or(argument("as")) {
+            steps.push(Step::OfType(compiler.facts.id(name.trim_start_matches("FHIR."))?));
+        } else {
+            let name = compiler.facts.names().find(step.trim_end_matches("[x]"));
+            steps.push(name.is_known().then_some(Step::Child(name))?);
+        }
+    }
+    Some(steps)
+}
+
+/// The first step and the rest; dots in brackets and quotes do not count.
+fn split(path: &str) -> (&str, &str) {
+    let mut depth = 0;
+    for (at, byte) in path.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'.' if depth == 0 => return (&path[..at], &path[at + 1..]),
+            _ => {}
+        }
+    }
+    (path, "")
+}
+
+/// The element at the end of the steps, and whether a reference was followed last.
+fn walk<'d>(compiler: &Compiler<'d>, start: Cursor<'d>, steps: &[Step]) -> (Option<Cursor<'d>>, bool) {
+    let mut at = start;
+    let mut resolved = false;
+    for step in steps {
+        let next = match step {
+            Step::Resolve => {
+                resolved = true;
+                Some(at)
+            }
+            _ if resolved => {
+                resolved = false;
+                target(compiler, at).and_then(|target| below(compiler, target, step))
+            }
+            step => below(compiler, at, step),
+        };
+        match next {
+            Some(next) => at = next,
+            None => return (None, false),
+        }
+    }
+    (Some(at), resolved)
+}
+
+/// The root of the profile that a reference must point to.
+fn target<'d>(compiler: &Compiler<'d>, at: Cursor<'d>) -> Option<Cursor<'d>> {
+    let url = at.element.types.iter().flat_map(|one| &one.target_profiles).next()?;
+    root(compiler, url)
+}
+
+fn root<'d>(compiler: &Compiler<'d>, url: &str) -> Option<Cursor<'d>> {
+    let elements = compiler.elements_of(url)?;
+    Some(Cursor { elements, element: elements.first()? })
+}
+
+fn below<'d>(compiler: &Compiler<'d>, at: Cursor<'d>, step: &Step) -> Option<Cursor<'d>> {
+    let name = match step {
+        Step::Child(name) => compiler.facts.names().name(*name),
+        Step::OfType(_) => return Some(at),
+        Step::Extension(url) => return extension(compiler, at, url),
+        Step::Resolve => return None,
+    };
+    child(at, name).or_else(|| {
+        // Not unfolded here: what the element's profile says, then what its type says.
+        let [one] = at.element.types.as_slice() else { return None };
+        let named = one.profiles.iter().find_map(|url| root(compiler, url));
+        let named = named.or_else(|| root(compiler, &format!("{}{}", super::compile::HL7, one.code)))?;
+        child(named, name)
+    })
+}
+
+fn child<'d>(at: Cursor<'d>, name: &str) -> Option<Cursor<'d>> {
+    let is_child = |it: &&Element| {
+        let last = it.id.strip_prefix(at.element.id.as_str()).and_then(|rest| rest.strip_prefix('.'));
+        last.is_some_and(|last| last.trim_end_matches("[x]") == name)
+    };
+    let element = at.elements.iter().find(is_child)?;
+    Some(Cursor { elements: at.elements, element })
+}
+
+/// The extension of this URL within an element.
+fn extension<'d>(compiler: &Compiler<'d>, at: Cursor<'d>, url: &str) -> Option<Cursor<'d>> {
+    let prefix = format!("{}.extension:", at.element.id);
+    let is_it = |it: &&Element| {
+        let own = it.id.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('.'));
+        own && it.types.iter().flat_map(|one| &one.profiles).any(|profile| profile == url)
+    };
+    let found = at.elements.iter().find(is_it).map(|element| Cursor { elements: at.elements, element });
+    found.or_else(|| root(compiler, url))
+}
+
+fn types(compiler: &Compiler<'_>, of: &[TypeRef], resolved: bool) -> Vec<TypeId> {
+    if resolved {
+        let targets = of.iter().flat_map(|one| &one.target_profiles).map(|url| compiler.target(url));
+        return targets
+            .filter_map(|target| match target {
+                Target::Type(id) | Target::Profile(id, _) => Some(id),
+                Target::Unknown(_) => None,
+            })
+            .collect();
+    }
+    of.iter().filter_map(|one| compiler.facts.id(&one.code)).collect()
+}
+
+fn profiles(compiler: &Compiler<'_>, of: &[TypeRef], resolved: bool) -> Vec<Target> {
+    let urls = of.iter().flat_map(|one| if resolved { &one.target_profiles } else { &one.profiles });
+    urls.map(|url| compiler.target(url)).collect()
+}
+
+/// What is prescribed at an element, or else below it.
+fn values(compiler: &mut Compiler<'_>, at: Cursor<'_>, steps: &[Step]) -> Vec<Test> {
+    if let Some(what) = value(compiler, at.element) {
+        return vec![Test { steps: steps.into(), what }];
+    }
+    // An extension is told by its definition's URL.
+    let prefix = format!("{}.", at.element.id);
+    let mut tests = Vec::new();
+    for element in at.elements.iter().filter(|it| it.id.starts_with(&prefix)) {
+        let mut own = steps.to_vec();
+        let names = element.id[prefix.len()..].split('.').map(|step| step.split([':', '[']).next().unwrap_or(step));
+        own.extend(names.map(|name| Step::Child(compiler.facts.names().find(name))));
+        if let Some(what) = (element.fixed.is_some() || element.pattern.is_some()).then(|| value(compiler, element)) {
+            tests.extend(what.map(|what| Test { steps: own.into(), what }));
+        }
+    }
+    if tests.is_empty() {
+        let profile = at.element.types.iter().flat_map(|one| &one.profiles).next();
+        let root = profile.and_then(|url| root(compiler, url));
+        tests = root.map(|root| values_of_profile(compiler, root, steps)).unwrap_or_default();
+    }
+    tests
+}
+
+fn values_of_profile(compiler: &mut Compiler<'_>, root: Cursor<'_>, steps: &[Step]) -> Vec<Test> {
+    let own_profile = root.element.types.iter().any(|one| !one.profiles.is_empty());
+    if own_profile { Vec::new() } else { values(compiler, root, steps) }
+}
+
+fn value(compiler: &mut Compiler<'_>, element: &Element) -> Option<What> {
+    if let Some((_, fixed)) = &element.fixed {
+        return Some(What::Fixed(Exact::of(fixed)));
+    }
+    if let Some((_, pattern)) = &element.pattern {
+        return Some(What::Pattern(Exact::of(pattern)));
+    }
+    let binding = element.binding.as_ref().filter(|it| it.strength == Strength::Required)?;
+    Some(What::OneOf(compiler.set(binding.value_set.as_deref()?)))
+}

@@ -1,0 +1,138 @@
+//! The check of a document: R4's shape, profiles, bindings, slices, references, extensions, invariants.
+//!
+//! One walk along the document, R4's facts and the rules of all profiles that apply. Nothing is allocated for what is
+//! right. Invariants and references need the types of what may stand further down, so they are judged after the walk.
+//! No finding holds a value from the document, because that may be a patient's data.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::facts::{Facts, TypeId, r4};
+use super::program::{InvariantId, Profile, Program, RuleId};
+use super::terminology::Codes;
+use crate::fhir::json::{self, JsonError, Limits};
+use crate::fhir::names::NameId;
+use crate::fhir::tape::{NodeId, Tape};
+use crate::issue::{Code, Issue, Issues, Severity};
+
+mod binding;
+mod bundle;
+mod extension;
+mod findings;
+mod invariants;
+mod item;
+mod place;
+mod reference;
+mod rules;
+mod slices;
+mod walk;
+
+pub use self::findings::{Finding, Report};
+
+/// Everything that is checked, ready to be shared by all who check.
+#[derive(Debug)]
+pub struct Validator {
+    facts: &'static Facts,
+    program: Program,
+    /// The value sets that the program binds to; none where it is not loaded.
+    sets: Vec<Option<Arc<Codes>>>,
+}
+
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'r> {
+    /// Profiles that the resource must conform to, beside those that it declares.
+    pub profiles: &'r [&'r Profile],
+    /// What `now()` is in invariants; the start of time where not given.
+    pub now: Option<Timestamp>,
+}
+
+impl Validator {
+    /// Of a program and the value sets that it binds to, in its order.
+    pub fn new(program: Program, sets: Vec<Option<Arc<Codes>>>) -> Self {
+        Self { facts: r4(), program, sets }
+    }
+
+    /// The compiled profiles.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Reads a document for [`Self::check`].
+    pub fn read<'a>(&self, bytes: &'a [u8], limits: &Limits) -> Result<Tape<'a>, JsonError> {
+        json::read(bytes, limits, self.facts.names(), Vec::new())
+    }
+
+    /// Checks a document: a resource, or a Bundle with all resources in it.
+    pub fn check(&self, tape: &Tape<'_>, request: &Request<'_>) -> Report {
+        let mut walk = walk::Walk::new(self, tape, request);
+        let asked: Vec<RuleId> = request.profiles.iter().map(|profile| profile.rule).collect();
+        walk.whole(&asked);
+        walk.report()
+    }
+}
+
+/// The numbers of the names that the check itself asks for.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    coding: NameId,
+    code: NameId,
+    contained: NameId,
+    display: NameId,
+    entry: NameId,
+    extension: NameId,
+    full_url: NameId,
+    id: NameId,
+    identifier: NameId,
+    kind: NameId,
+    meta: NameId,
+    modifier_extension: NameId,
+    profile: NameId,
+    reference: NameId,
+    resource: NameId,
+    system: NameId,
+    url: NameId,
+    value: NameId,
+    version: NameId,
+}
+
+static KNOWN: std::sync::LazyLock<Known> = std::sync::LazyLock::new(|| {
+    let names = r4().names();
+    Known {
+        coding: names.find("coding"),
+        code: names.find("code"),
+        contained: names.find("contained"),
+        display: names.find("display"),
+        entry: names.find("entry"),
+        extension: names.find("extension"),
+        full_url: names.find("fullUrl"),
+        id: names.find("id"),
+        identifier: names.find("identifier"),
+        kind: names.find("type"),
+        meta: names.find("meta"),
+        modifier_extension: names.find("modifierExtension"),
+        profile: names.find("profile"),
+        reference: names.find("reference"),
+        resource: names.find("resource"),
+        system: names.find("system"),
+        url: names.find("url"),
+        value: names.find("value"),
+        version: names.find("version"),
+    }
+});
+
+impl Validator {
+    #[inline]
+    fn names(&self) -> &'static Known {
+        &KNOWN
+    }
+
+    fn set(&self, id: super::program::SetId) -> Option<&Codes> {
+        self.sets.get(id.0 as usize)?.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

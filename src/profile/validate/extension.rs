@@ -1,0 +1,146 @@
+//! Extensions: their definition, where they may be used, and whether they change the meaning (R4 2.4).
+
+use super::walk::{Active, Walk, Work};
+use super::*;
+use crate::issue;
+use crate::profile::program::ExtensionContext;
+
+/// Extensions of HL7's own are known all; of others, definitions may simply not be here.
+const HL7: &str = "http://hl7.org/fhir/";
+
+impl Walk<'_, '_> {
+    /// The rules of an extension's definition.
+    pub(super) fn extension(&mut self, node: NodeId, active: &mut Active) {
+        let Some(at) = self.tape.member(node, self.validator.names().url) else { return };
+        let Some(url) = self.tape.string(at) else { return };
+        // Inside of a complex extension, names are the parent's own.
+        if !url.contains(':') {
+            return;
+        }
+        let plain = url.split('|').next().unwrap_or(&url);
+        let Some(index) = self.program.extension(plain) else {
+            return self.unknown_extension(at, node, &url);
+        };
+        let profile = &self.program.profiles()[index];
+        if !active.contains(&profile.rule) {
+            active.push(profile.rule);
+        }
+        if self.is_modifier(node) != profile.is_modifier {
+            let text = match profile.is_modifier {
+                true => "This extension changes the meaning: it must be a modifierExtension.",
+                false => "This extension is no modifier: it must not be a modifierExtension.",
+            };
+            self.broken(&issue::EXTENSION_MODIFIER, node, profile.rule, "isModifier", text);
+        }
+        let (resource, root) = (self.resource, self.root_resource);
+        self.work.push(Work::Context { profile: index, node, resource, root });
+    }
+
+    fn unknown_extension(&mut self, at: NodeId, node: NodeId, url: &str) {
+        if self.is_modifier(node) {
+            let text = "The definition of this modifier extension is not loaded, so the meaning cannot be known.";
+            self.say(&issue::EXTENSION_MODIFIER, at, text);
+        } else if url.starts_with(HL7) {
+            let text = "FHIR R4 has no extension of this URL.";
+            self.say(&issue::EXTENSION_UNKNOWN, at, text);
+        } else {
+            let text = "The definition of this extension is not loaded; its content was not checked.";
+            self.told(&issue::EXTENSION_UNKNOWN, Severity::Information, at, NameId::UNKNOWN, "", text.into());
+        }
+    }
+
+    fn is_modifier(&self, node: NodeId) -> bool {
+        let array = self.tape.parent(node).unwrap_or(node);
+        self.tape.name(array) == self.validator.names().modifier_extension
+    }
+
+    /// An extension has a value or extensions (ext-1).
+    pub(super) fn extension_content(&mut self, node: NodeId) {
+        let names = self.validator.names();
+        let mut value = false;
+        let mut inner = false;
+        for child in self.tape.children(node) {
+            inner |= self.tape.name(child) == names.extension;
+            value |= self.facts.names().name(self.tape.name(child)).starts_with("value");
+        }
+        match (inner, value) {
+            (true, true) => {
+                self.say(&issue::ELEMENT_REPEATS, node, "An extension has a value or extensions, not both.");
+            }
+            (false, false) => {
+                let text = "An extension has a value or extensions.";
+                self.missing(&issue::ELEMENT_MISSING, node, names.value, "", text);
+            }
+            _ => {}
+        }
+    }
+
+    /// May the extension be used here?
+    pub(super) fn context(&mut self, profile: usize, node: NodeId, resource: NodeId, root: NodeId) {
+        let program = self.program;
+        let definition = &program.profiles()[profile];
+        let rule = definition.rule;
+        let Some(holder) = self.tape.parent(node).and_then(|array| self.tape.parent(array)) else { return };
+        let fits = definition.contexts.iter().any(|context| match context {
+            ExtensionContext::Element(expression) => self.is_at(holder, resource, expression),
+            ExtensionContext::Extension(url) => self.is_extension(holder, url),
+            ExtensionContext::Path(expression) => self.finds(expression, resource, root, holder),
+        });
+        if !fits && !definition.contexts.is_empty() {
+            let text = "The extension's definition does not allow it on this element.";
+            self.broken(&issue::EXTENSION_CONTEXT, node, rule, "context", text);
+        }
+        for id in &definition.context_invariants {
+            self.judge(*id, rule, holder, resource, root);
+        }
+    }
+
+    fn is_extension(&self, holder: NodeId, url: &str) -> bool {
+        let own = self.tape.member(holder, self.validator.names().url).and_then(|own| self.tape.string(own));
+        let url = url.split('#').next().unwrap_or(url);
+        own.is_some_and(|own| own == url)
+    }
+
+    /// Is the element of this type, or at this path: `Patient`, `HumanName.family`, `Patient.contact.name`?
+    fn is_at(&self, holder: NodeId, resource: NodeId, expression: &str) -> bool {
+        let expression = expression.rsplit('#').next().unwrap_or(expression).trim_end_matches("[x]");
+        let own = self.types[holder.index()];
+        if own != TypeId::NONE && self.facts.ancestors(own).any(|name| name == expression || expression == "*") {
+            return true;
+        }
+        // Along the way up each object gives the path a shorter start: HumanName.family, Patient.name.family.
+        let mut path = String::new();
+        let mut at = holder;
+        while at != resource {
+            let above = self.object_above(at);
+            let Some((above, name)) = above else { return false };
+            path = if path.is_empty() { name } else { format!("{name}.{path}") };
+            let id = self.types[above.index()];
+            if id != TypeId::NONE && self.facts.ancestors(id).any(|name| is_joined(expression, name, &path)) {
+                return true;
+            }
+            at = above;
+        }
+        false
+    }
+
+    /// The object that an element is in, and the element's name there.
+    fn object_above(&self, node: NodeId) -> Option<(NodeId, String)> {
+        let mut at = node;
+        while self.tape.position(at).is_some() {
+            at = self.tape.parent(at)?;
+        }
+        let above = self.tape.parent(at)?;
+        let id = self.types[above.index()];
+        let name = self.tape.name(at).plain();
+        let field = (id != TypeId::NONE).then(|| self.facts.of(id)).and_then(|kind| {
+            let field = kind.field_of(name)?;
+            Some(kind.element(field).name)
+        });
+        Some((above, field.map_or_else(|| self.facts.names().name(name).to_owned(), str::to_owned)))
+    }
+}
+
+fn is_joined(expression: &str, name: &str, path: &str) -> bool {
+    expression.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| rest == path)
+}

@@ -1,0 +1,200 @@
+//! What references point to, within the document and never beyond it (R4 2.3, 2.36.4.1).
+
+use std::collections::HashMap;
+
+use super::walk::Walk;
+use super::*;
+use crate::fhir::tape::Kind as Json;
+use crate::issue;
+use crate::profile::facts::{Field, Special, Type};
+use crate::profile::program::{Aggregation, Target};
+
+/// Where the resources of a document are.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    built: bool,
+    by_url: HashMap<String, NodeId>,
+    by_id: HashMap<String, NodeId>,
+    /// Conformance that was tried already.
+    tried: HashMap<(NodeId, RuleId), bool>,
+}
+
+impl Walk<'_, '_> {
+    fn index(&mut self) {
+        if std::mem::replace(&mut self.references.built, true) {
+            return;
+        }
+        let names = self.validator.names();
+        let tape = self.tape;
+        let Some(entries) = tape.member(NodeId::ROOT, names.entry) else { return };
+        for entry in tape.children(entries) {
+            let Some(resource) = tape.member(entry, names.resource) else { continue };
+            if let Some(url) = tape.member(entry, names.full_url).and_then(|url| tape.string(url)) {
+                self.references.by_url.entry(url.into_owned()).or_insert(resource);
+            }
+            let id = tape.member(resource, names.id).and_then(|id| tape.string(id));
+            let told = tape.member(resource, self.facts.resource_type());
+            if let (Some(id), Some(told)) = (id, told) {
+                self.references.by_id.entry(format!("{}/{id}", tape.raw(told))).or_insert(resource);
+            }
+        }
+    }
+
+    /// The resource in this document that a reference in `from` means.
+    pub(super) fn resolve(&mut self, from: NodeId, reference: &str) -> Option<NodeId> {
+        if let Some(id) = reference.strip_prefix('#') {
+            return self.contained_as(from, id);
+        }
+        self.index();
+        let plain = reference.split_once("/_history/").map_or(reference, |(plain, _)| plain);
+        let plain = plain.split('|').next().unwrap_or(plain);
+        if let Some(found) = self.references.by_url.get(plain) {
+            return Some(*found);
+        }
+        let is_relative = !plain.contains(':');
+        if is_relative { self.references.by_id.get(plain).copied() } else { None }
+    }
+
+    fn contained_as(&self, from: NodeId, id: &str) -> Option<NodeId> {
+        let names = self.validator.names();
+        let mut at = Some(from);
+        while let Some(node) = at {
+            if let Some(list) = self.tape.member(node, names.contained) {
+                if id.is_empty() {
+                    return Some(node);
+                }
+                let is_it = |inner: &NodeId| {
+                    let own = self.tape.member(*inner, names.id).and_then(|own| self.tape.string(own));
+                    own.is_some_and(|own| own == id)
+                };
+                if let Some(found) = self.tape.children(list).find(is_it) {
+                    return Some(found);
+                }
+            }
+            at = self.tape.parent(node);
+        }
+        None
+    }
+
+    /// "At least one of reference, identifier and display SHALL be present (unless an extension is provided)"
+    /// (R4 2.3.0).
+    pub(super) fn reference_content(&mut self, node: NodeId) {
+        let names = self.validator.names();
+        let content = [names.reference, names.identifier, names.display, names.extension];
+        let has = |child: NodeId| content.contains(&self.tape.name(child).plain());
+        if !self.tape.children(node).any(has) && self.tape.children(node).next().is_some() {
+            let text = "A Reference has a reference, an identifier or a display.";
+            self.missing(&issue::ELEMENT_MISSING, node, names.reference, "", text);
+        }
+    }
+
+    /// A reference that tells a resource type (`Patient/1`), or that points to a resource of this document, must be to
+    /// one that R4 allows here.
+    #[inline]
+    pub(super) fn base_targets(&mut self, field: &Field, kind: &Type, node: NodeId) {
+        if kind.special != Special::Reference || field.targets.is_empty() {
+            return;
+        }
+        let Some(told) = self.target_type(node) else { return };
+        let Some(at) = self.tape.member(node, self.validator.names().reference) else { return };
+        let name = self.facts.of(told).name;
+        if !field.targets.contains(&name) {
+            let text = format!("The reference must be to {}.", field.targets.join(", "));
+            self.say(&issue::RESOURCE_TYPE, at, text);
+        }
+    }
+
+    /// The type of resource that a reference is to, as far as it can be known.
+    fn target_type(&mut self, node: NodeId) -> Option<TypeId> {
+        let names = self.validator.names();
+        let tape = self.tape;
+        let at = tape.member(node, names.reference)?;
+        let reference = tape.string(at)?;
+        if let Some(told) = told_type(&reference).and_then(|told| self.facts.resource_id(told)) {
+            return Some(told);
+        }
+        let target = self.resolve(node, &reference)?;
+        self.told_type(target)
+    }
+
+    /// What a profile asks of what a reference points to.
+    pub(super) fn target(&mut self, rule: RuleId, alternative: usize, node: NodeId) {
+        let names = self.validator.names();
+        let (program, tape) = (self.program, self.tape);
+        let Some(asked) = program.rule(rule).types.as_ref().and_then(|types| types.get(alternative)) else { return };
+        let Some(at) = tape.member(node, names.reference) else { return };
+        let Some(reference) = tape.string(at) else { return };
+        let target = self.resolve(node, &reference);
+        self.aggregated(rule, &asked.aggregation, at, &reference, target);
+        let Some(told) = self.target_type(node) else { return };
+        let right = |it: &Target| match it {
+            Target::Type(id) | Target::Profile(id, _) => self.facts.is_a(told, *id),
+            Target::Unknown(_) => true,
+        };
+        let fitting: Vec<&Target> = asked.targets.iter().filter(|it| right(it)).collect();
+        if fitting.is_empty() && !asked.targets.is_empty() {
+            let text = "The profile does not allow a reference to this type of resource.";
+            return self.broken(&issue::REFERENCE_TARGET, at, rule, "targetProfile", text);
+        }
+        let Some(target) = target else { return };
+        let mut profiles = Vec::new();
+        for one in fitting {
+            match one {
+                Target::Profile(id, rule) => profiles.push((*id, *rule)),
+                _ => return,
+            }
+        }
+        if !profiles.is_empty() && !profiles.iter().any(|(_, profile)| self.tried(target, told, *profile)) {
+            let text = "What the reference points to conforms to none of the profiles that are allowed here.";
+            self.broken(&issue::REFERENCE_TARGET, at, rule, "targetProfile", text);
+        }
+    }
+
+    /// Conformance of a resource to a profile; tried once for each pair.
+    fn tried(&mut self, node: NodeId, type_id: TypeId, rule: RuleId) -> bool {
+        if let Some(known) = self.references.tried.get(&(node, rule)) {
+            return *known;
+        }
+        // While it is being tried it counts as fitting: resources may refer to each other.
+        self.references.tried.insert((node, rule), true);
+        let fits = self.tape.kind(node) == Json::Object && self.conforms(node, type_id, rule);
+        self.references.tried.insert((node, rule), fits);
+        fits
+    }
+
+    fn aggregated(
+        &mut self,
+        rule: RuleId,
+        allowed: &[Aggregation],
+        at: NodeId,
+        reference: &str,
+        target: Option<NodeId>,
+    ) {
+        if allowed.is_empty() {
+            return;
+        }
+        let found = match (reference.starts_with('#'), target) {
+            (true, _) => Aggregation::Contained,
+            (false, Some(_)) => Aggregation::Bundled,
+            (false, None) => Aggregation::Referenced,
+        };
+        // What is bundled is referenced too.
+        let right = allowed.contains(&found)
+            || (found == Aggregation::Bundled && allowed.contains(&Aggregation::Referenced));
+        if !right {
+            let text = "The profile does not allow what is referred to to be where it is.";
+            self.broken(&issue::REFERENCE_TARGET, at, rule, "aggregation", text);
+        }
+    }
+}
+
+/// `Type` of `Type/id`, `https://…/Type/id` and either with `/_history/version`.
+fn told_type(reference: &str) -> Option<&str> {
+    if reference.starts_with('#') || reference.starts_with("urn:") {
+        return None;
+    }
+    let resource = reference.split_once("/_history/").map_or(reference, |(resource, _)| resource);
+    let mut from_end = resource.rsplit('/');
+    from_end.next()?;
+    from_end.next()
+}

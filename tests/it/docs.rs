@@ -14,6 +14,7 @@ use onward::bars::{capability, outcome, workflow};
 use onward::booking::referral::Category;
 use onward::cli::Cli;
 use onward::config::Config;
+use onward::fhir::form::Form;
 use onward::issue::{self, Code, Issue, Severity};
 use onward::pas;
 use serde_json::Value;
@@ -64,7 +65,9 @@ fn codes(texts: &[&str]) -> String {
 
 fn interactions() -> String {
     let line = |it: &capability::Interaction| row(&[&format!("`{} {}`", it.method, it.path), it.summary]);
-    heading(&["Interaction", "What it is"]) + &capability::INTERACTIONS.iter().map(line).collect::<String>()
+    let table = heading(&["Interaction", "What it is"]) + &capability::INTERACTIONS.iter().map(line).collect::<String>();
+    let forms = [Form::Json, Form::Xml].map(Form::media_type);
+    format!("{table}\nEach of them reads and answers {}.", forms.map(|form| format!("`{form}`")).join(" and "))
 }
 
 fn workflows() -> String {

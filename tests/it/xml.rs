@@ -125,9 +125,12 @@ async fn a_refusal_of_xml_names_line_and_column_and_its_repeat_may_ask_for_json(
         1,
     );
     let broken = text.replacen("<type value=\"message\"/>", "\n <type value=\"message\"&nbsp;/>", 1);
-    for (body, expected, line) in
-        [(late, "ONW-2055", "(line 3, column 1)"), (broken, "ONW-2051", "(line 2, column 23)")]
-    {
+    let value = text.replacen("<timestamp value=\"", "\n  <timestamp value=\"x", 1);
+    for (body, expected, line) in [
+        (late, "ONW-2055", "(line 3, column 1)"),
+        (broken, "ONW-2051", "(line 2, column 23)"),
+        (value, "ONW-2010", "(line 2, column 3)"),
+    ] {
         let xml_headers = with(headers().write(), "application/fhir+xml", Some("text/xml"));
         let mut json_headers = xml_headers.clone();
         json_headers.insert(ACCEPT, HeaderValue::from_static("application/fhir+json"));

@@ -4,6 +4,7 @@
 //! * [`facts`] is R4's own definitions as a table: elements, cardinalities, types, code lists.
 //! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
+//! * [`fhirpath`] asks invariants; [`xhtml`] checks narratives.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
 //! * [`terminology`] says whether a code is a member of a value set.
 //! * [`xml`] lends the facts to the reader and the writer of XML.
@@ -20,6 +21,7 @@ pub mod program;
 pub mod snapshot;
 pub mod terminology;
 pub mod validate;
+pub mod xhtml;
 pub mod xml;
 
 pub mod library;

@@ -41,11 +41,13 @@ impl<'de> Deserialize<'de> for Key<'de> {
 struct RawDefinition {
     url: String,
     version: Option<String>,
+    // Required by R4, but nothing is made of it.
+    #[serde(default)]
     name: String,
     #[serde(rename = "type")]
     type_name: String,
     kind: Kind,
-    #[serde(default, rename = "abstract")]
+    #[serde(default, rename = "abstract", deserialize_with = "lenient_bool")]
     is_abstract: bool,
     derivation: Option<Derivation>,
     base_definition: Option<String>,
@@ -57,6 +59,15 @@ struct RawDefinition {
     snapshot: ElementList,
     #[serde(default)]
     differential: ElementList,
+}
+
+/// `true`, or `"true"` as converters from XML write it.
+fn lenient_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Bool(value) => Ok(value),
+        Value::String(text) if text == "true" || text == "false" => Ok(text == "true"),
+        _ => Err(serde::de::Error::custom("a boolean is expected")),
+    }
 }
 
 #[derive(Default, serde::Deserialize)]

@@ -37,7 +37,13 @@ pub(super) fn tests(
             let profiles = found.map(|at| profiles(compiler, &at.element.types, resolved)).unwrap_or_default();
             if profiles.is_empty() { Vec::new() } else { one(What::Profiles(profiles.into())) }
         }
-        "value" | "pattern" => found.map(|at| values(compiler, at, &steps)).unwrap_or_default(),
+        "value" | "pattern" => {
+            let sliced = sliced_values(compiler, start, &steps);
+            match found {
+                Some(at) if sliced.is_empty() => values(compiler, at, &steps),
+                _ => sliced,
+            }
+        }
         other => return Err(format!("there is no discriminator of the kind {other}")),
     };
     if tests.is_empty() {
@@ -182,6 +188,32 @@ fn types(compiler: &Compiler<'_>, of: &[TypeRef], resolved: bool) -> Vec<TypeId>
 fn profiles(compiler: &Compiler<'_>, of: &[TypeRef], resolved: bool) -> Vec<Target> {
     let urls = of.iter().flat_map(|one| if resolved { &one.target_profiles } else { &one.profiles });
     urls.map(|url| compiler.target(url)).collect()
+}
+
+/// What is prescribed at the path or below it, whatever slices stand on the way.
+fn sliced_values(compiler: &mut Compiler<'_>, start: Cursor<'_>, steps: &[Step]) -> Vec<Test> {
+    let mut wanted = Vec::new();
+    for step in steps {
+        let Step::Child(name) = step else { return Vec::new() };
+        wanted.push(*name);
+    }
+    let prefix = format!("{}.", start.element.id);
+    let own = std::iter::once(start.element).filter(|_| wanted.is_empty()).map(|element| (element, ""));
+    let below = start.elements.iter().filter_map(|it| Some((it, it.id.strip_prefix(&prefix)?)));
+    let mut tests = Vec::new();
+    for (element, rest) in own.chain(below) {
+        if element.fixed.is_none() && element.pattern.is_none() {
+            continue;
+        }
+        let segments = rest.split('.').filter(|segment| !segment.is_empty());
+        let names = segments.map(|segment| segment.split([':', '[']).next().unwrap_or(segment));
+        let path: Vec<_> = names.map(|name| compiler.facts.names().find(name)).collect();
+        if path.starts_with(&wanted) {
+            let steps = path.into_iter().map(Step::Child).collect();
+            tests.extend(value(compiler, element).map(|what| Test { steps, what }));
+        }
+    }
+    tests
 }
 
 /// What is prescribed at an element, or else below it.

@@ -15,11 +15,16 @@ impl Walk<'_, '_> {
         let Some(url) = self.tape.string(at) else { return };
         // Inside of a complex extension, names are the parent's own.
         if !url.contains(':') {
+            let above = self.tape.parent(node).and_then(|array| self.tape.parent(array));
+            let nested = above.is_some_and(|above| self.is_extension_object(above));
+            if !nested {
+                self.say(&issue::EXTENSION_UNKNOWN, node, "The URL of an extension must be absolute.");
+            }
             return;
         }
         let plain = url.split('|').next().unwrap_or(&url);
         let Some(index) = self.program.extension(plain) else {
-            return self.unknown_extension(at, node, &url);
+            return self.unknown_extension(node, &url);
         };
         let profile = &self.program.profiles()[index];
         if !active.contains(&profile.rule) {
@@ -36,17 +41,22 @@ impl Walk<'_, '_> {
         self.work.push(Work::Context { profile: index, node, resource, root });
     }
 
-    fn unknown_extension(&mut self, at: NodeId, node: NodeId, url: &str) {
+    fn unknown_extension(&mut self, node: NodeId, url: &str) {
         if self.is_modifier(node) {
             let text = "The definition of this modifier extension is not loaded, so the meaning cannot be known.";
-            self.say(&issue::EXTENSION_MODIFIER, at, text);
+            self.say(&issue::EXTENSION_MODIFIER, node, text);
         } else if url.starts_with(HL7) {
             let text = "FHIR R4 has no extension of this URL.";
-            self.say(&issue::EXTENSION_UNKNOWN, at, text);
+            self.say(&issue::EXTENSION_UNKNOWN, node, text);
         } else {
             let text = "The definition of this extension is not loaded; its content was not checked.";
-            self.told(&issue::EXTENSION_UNKNOWN, Severity::Information, at, NameId::UNKNOWN, "", text.into());
+            self.told(&issue::EXTENSION_UNKNOWN, Severity::Information, node, NameId::UNKNOWN, "", text.into());
         }
+    }
+
+    fn is_extension_object(&self, node: NodeId) -> bool {
+        let id = self.types[node.index()];
+        id != TypeId::NONE && self.facts.of(id).name == "Extension"
     }
 
     fn is_modifier(&self, node: NodeId) -> bool {
@@ -88,7 +98,7 @@ impl Walk<'_, '_> {
         });
         if !fits && !definition.contexts.is_empty() {
             let text = "The extension's definition does not allow it on this element.";
-            self.broken(&issue::EXTENSION_CONTEXT, node, rule, "context", text);
+            self.broken(&issue::EXTENSION_CONTEXT, holder, rule, "context", text);
         }
         for id in &definition.context_invariants {
             self.judge(*id, rule, holder, resource, root);

@@ -102,7 +102,8 @@ impl walk::Walk<'_, '_> {
         let (findings, overflow) = found.ordered(tape);
         let mut issues = Issues::default();
         for finding in findings {
-            let at = place::of(validator.facts, tape, &types, finding.node, finding.missing);
+            // What is missing has no place of its own: it is told of what should have it (R4 OperationOutcome.issue.expression).
+            let at = place::of(validator.facts, tape, &types, finding.node);
             let (line, column) = tape.line_column(finding.node);
             issues.push(
                 Issue { severity: finding.severity, ..Issue::with(finding.code, at, finding.text) }

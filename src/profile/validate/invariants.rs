@@ -28,7 +28,7 @@ impl Walk<'_, '_> {
         let severity = if invariant.is_error { Severity::Error } else { Severity::Warning };
         match verdict {
             Verdict::True => {}
-            Verdict::Error => {
+            Verdict::Error(_) => {
                 let text = format!("The rule {} could not be evaluated.", invariant.key);
                 let name = self.invariant_name(id, rule);
                 self.told(&issue::INVARIANT_NOT_CHECKED, Severity::Warning, node, NameId::UNKNOWN, &name, text.into());

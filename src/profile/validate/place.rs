@@ -4,8 +4,8 @@ use super::*;
 use crate::fhir::path::plain_name;
 use crate::profile::facts::Kind;
 
-/// `Bundle.entry[3].resource.status`; with the name of an element that is missing there.
-pub(super) fn of(facts: &Facts, tape: &Tape<'_>, types: &[TypeId], node: NodeId, missing: NameId) -> String {
+/// `Bundle.entry[3].resource.status`; from the type of the root.
+pub(super) fn of(facts: &Facts, tape: &Tape<'_>, types: &[TypeId], node: NodeId) -> String {
     let mut steps = Vec::new();
     let mut at = node;
     while let Some(parent) = tape.parent(at) {
@@ -19,9 +19,6 @@ pub(super) fn of(facts: &Facts, tape: &Tape<'_>, types: &[TypeId], node: NodeId,
             Some(index) => place.push_str(&format!("[{index}]")),
             None => push(&mut place, &name(facts, tape, types, step)),
         }
-    }
-    if missing.is_known() {
-        push(&mut place, facts.names().name(missing));
     }
     place
 }

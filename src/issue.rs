@@ -235,14 +235,7 @@ pub struct Issue {
 impl Issue {
     /// An issue with its code's severity and meaning.
     pub fn new(code: &'static Code, at: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: code.severity,
-            at: at.into(),
-            text: Cow::Borrowed(code.meaning),
-            position: None,
-            rule: "".into(),
-        }
+        Self { code, severity: code.severity, at: at.into(), text: Cow::Borrowed(code.meaning), position: None, rule: "".into() }
     }
 
     /// The same with a sentence that fits the case better.
@@ -268,9 +261,7 @@ impl Issue {
             "ONW-2006" => "Names of elements are case-sensitive; a choice has its type in the name (valueQuantity).",
             "ONW-2015" => "Add the package that has the profile, or take the profile out of meta.profile.",
             "ONW-2022" => "Add the package that has the code system, or check the code elsewhere.",
-            "ONW-2026" => {
-                "Add the package that defines the extension; a URL below hl7.org must be one that HL7 published."
-            }
+            "ONW-2026" => "Add the package that defines the extension; a URL below hl7.org must be one that HL7 published.",
             _ => return None,
         })
     }

@@ -251,7 +251,12 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check_file(library: &Library, profiles: &[&Profile], policy: &Policy, path: &Path) -> anyhow::Result<Vec<Checked>> {
+fn check_file(
+    library: &Library,
+    profiles: &[&Profile],
+    policy: &Policy,
+    path: &Path,
+) -> anyhow::Result<Vec<Checked>> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
@@ -262,8 +267,7 @@ fn check_file(library: &Library, profiles: &[&Profile], policy: &Policy, path: &
     if path.extension().is_some_and(|kind| kind == "ndjson") {
         let lines = bytes.split(|byte| *byte == b'\n').enumerate();
         let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
-        let check =
-            |(index, line): (usize, &[u8])| check(library, profiles, policy, format!("{name}:{}", index + 1), line);
+        let check = |(index, line): (usize, &[u8])| check(library, profiles, policy, format!("{name}:{}", index + 1), line);
         return Ok(lines.map(check).collect());
     }
     Ok(vec![check(library, profiles, policy, name, &bytes)])

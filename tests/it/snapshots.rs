@@ -59,7 +59,8 @@ fn one_off_cases() {
     let Ok(folder) = std::env::var("ONWARD_CASES") else { return };
     let r4 = PathBuf::from(std::env::var("R4").unwrap());
     let folder = PathBuf::from(folder);
-    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("index.json")).unwrap()).unwrap();
     for case in index["cases"].as_array().unwrap() {
         let expected: Definition =
             serde_json::from_slice(&std::fs::read(folder.join(case["expected"].as_str().unwrap())).unwrap()).unwrap();
@@ -68,10 +69,7 @@ fn one_off_cases() {
         let (packages, issues) = Packages::load(&paths, &Limits::default());
         println!("== {} {}", case["id"], case["source"]);
         issues.iter().for_each(|issue| println!("{issue}"));
-        let Some(definition) = packages.definition(&expected.url) else {
-            println!("not loaded");
-            continue;
-        };
+        let Some(definition) = packages.definition(&expected.url) else { println!("not loaded"); continue };
         match packages.snapshot(definition) {
             Ok(made) => {
                 let lines = differences(&packages, &expected, &made);

@@ -10,9 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use onward::fhir::json::{Limits, parse};
-use onward::issue::{Issue, Issues, Severity};
 use onward::profile::library::shipped;
 use onward::profile::validate::Request;
+use onward::issue::{Issue, Issues, Severity};
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -67,8 +67,7 @@ impl Checked<'_> {
         let Some(binding) = &element.binding else { return };
         let bound = binding.value_set.iter().filter(|_| binding.strength <= Strength::Extensible);
         for canonical in bound.chain(&binding.max_value_set) {
-            let severity =
-                if binding.strength == Strength::Required { Severity::Warning } else { Severity::Information };
+            let severity = if binding.strength == Strength::Required { Severity::Warning } else { Severity::Information };
             match self.packages.codes_for(canonical, &self.entry.item) {
                 Err(reason) => self.say(severity, &element.id, LoadFault::NotChecked, reason.to_string()),
                 Ok(codes) => {

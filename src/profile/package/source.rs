@@ -196,11 +196,7 @@ impl Meter<'_> {
         let read = read.map_err(|error| SourceFault::new(name, LoadFault::Unreadable, error.to_string()))?;
         self.bytes += read as u64;
         if most < read as u64 {
-            return Err(SourceFault::new(
-                name,
-                LoadFault::TooLarge,
-                "the file, or the package with it, is over the limit",
-            ));
+            return Err(SourceFault::new(name, LoadFault::TooLarge, "the file, or the package with it, is over the limit"));
         }
         Ok(())
     }

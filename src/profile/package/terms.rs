@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Packages;
 use super::catalogue::PackageIndex;
+use super::Packages;
 use crate::profile::terminology::{CodeSystem, Codes, Content, Known, Membership, Reason, Table, grammar::Grammar};
 
 /// The terminology as a package means it.

@@ -421,8 +421,9 @@ impl<'d> Compiler<'d> {
                 return None;
             }
         }
-        let same =
-            |rule: &Rule| rule.binding.as_ref().is_some_and(|own| *own.url == *url && own.strength == binding.strength);
+        let same = |rule: &Rule| {
+            rule.binding.as_ref().is_some_and(|own| *own.url == *url && own.strength == binding.strength)
+        };
         if drafts.profile.is_some() && self.base_rules(drafts, index).any(same) {
             return None;
         }

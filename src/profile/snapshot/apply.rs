@@ -97,7 +97,13 @@ impl<'g, 'r> Application<'g, 'r> {
         Ok(())
     }
 
-    fn slice(&self, stem: &mut Node, slice: &str, change: &Change<'_>, stems: &[Node]) -> Result<(), SnapshotError> {
+    fn slice(
+        &self,
+        stem: &mut Node,
+        slice: &str,
+        change: &Change<'_>,
+        stems: &[Node],
+    ) -> Result<(), SnapshotError> {
         if stem.slice(slice).is_none() {
             let before = stems.iter().find(|before| before.name == stem.name);
             let made = new_slice(stem, before, slice, change);
@@ -141,8 +147,7 @@ fn lay_profile(element: &mut Element, root: &Element, types: &[TypeRef]) {
 /// those in slices too, and is not repeated there.
 fn stems(node: &Node, change: &Change<'_>) -> Vec<Node> {
     let is_cut = |child: &&Node| {
-        let cuts =
-            |it: &Change<'_>| it.slice.is_some() && it.name == child.name || child.choice_type(it.name).is_some();
+        let cuts = |it: &Change<'_>| it.slice.is_some() && it.name == child.name || child.choice_type(it.name).is_some();
         change.children.iter().any(cuts)
     };
     let bare = |child: &Node| Node { slices: Vec::new(), ..child.clone() };

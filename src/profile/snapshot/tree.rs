@@ -105,8 +105,7 @@ impl Node {
     }
 
     fn write_as(self, path: String, id: String, snapshot: &mut Vec<Element>) {
-        let stem =
-            id.split_at(id.rfind(':').filter(|colon| id.rfind('.') < Some(*colon)).unwrap_or(id.len())).0.to_owned();
+        let stem = id.split_at(id.rfind(':').filter(|colon| id.rfind('.') < Some(*colon)).unwrap_or(id.len())).0.to_owned();
         snapshot.push(Element { path: path.clone(), id: id.clone(), ..self.element });
         for child in self.children {
             let (path, id) = (format!("{path}.{}", child.name), format!("{id}.{}", child.name));

@@ -255,7 +255,9 @@ impl Part {
             return Self::Listed(Arc::new(Table::new(set.concepts.iter().map(String::as_str), case_sensitive)));
         }
         match (loaded, Grammar::of(system)) {
-            (Some(loaded), _) if loaded.content == Content::Complete => Self::of_system(canonical, set, loaded, known),
+            (Some(loaded), _) if loaded.content == Content::Complete => {
+                Self::of_system(canonical, set, loaded, known)
+            }
             (_, Some(grammar)) if set.filters.is_empty() => Self::Grammar(grammar),
             (Some(_), _) => Self::NotChecked(Reason::SystemIncomplete(system.into())),
             (None, _) if set.version.is_some() && known.code_system(system).is_some() => {

@@ -39,9 +39,8 @@ fn fitting(system: &CodeSystem, filter: &Filter) -> Option<Vec<bool>> {
         (_, "not-in") => each(system, filter, &|value| !listed(&filter.value, value)),
         (_, "exists") => {
             let wanted = filter.value == "true";
-            declared(system, &filter.property).then(|| {
-                system.concepts.iter().map(|it| values(it, &filter.property).any(|_| true) == wanted).collect()
-            })
+            declared(system, &filter.property)
+                .then(|| system.concepts.iter().map(|it| values(it, &filter.property).any(|_| true) == wanted).collect())
         }
         (_, "regex") => {
             let pattern = format!("^(?:{})$", filter.value);

@@ -80,11 +80,7 @@ fn concept_sets(raw: Vec<RawConceptSet>) -> Vec<ConceptSet> {
         system: raw.system,
         version: raw.version,
         concepts: raw.concept.into_iter().map(|concept| concept.code).collect(),
-        filters: raw
-            .filter
-            .into_iter()
-            .map(|it| Filter { property: it.property, op: it.op, value: it.value })
-            .collect(),
+        filters: raw.filter.into_iter().map(|it| Filter { property: it.property, op: it.op, value: it.value }).collect(),
         value_sets: raw.value_set,
     };
     raw.into_iter().map(read).collect()

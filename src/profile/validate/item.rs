@@ -112,9 +112,7 @@ impl Walk<'_, '_> {
         let Some(node) = item.value else { return };
         match self.tape.kind(node) {
             Json::Object => {}
-            Json::Null => {
-                return self.say(&issue::ELEMENT_TYPE, node, "null stands for nothing: leave the element out.");
-            }
+            Json::Null => return self.say(&issue::ELEMENT_TYPE, node, "null stands for nothing: leave the element out."),
             _ => {
                 let text = format!("A JSON object of the type {} is expected here.", kind.name);
                 return self.say(&issue::ELEMENT_TYPE, node, text);
@@ -212,13 +210,7 @@ impl Walk<'_, '_> {
             Target::Unknown(_) => true,
         };
         if !alternative.profiles.is_empty() && !alternative.profiles.iter().any(|target| right(&target)) {
-            return self.broken(
-                &issue::PROFILE_TYPE,
-                node,
-                rule,
-                "type",
-                "The resource is not of a type that is allowed here.",
-            );
+            return self.broken(&issue::PROFILE_TYPE, node, rule, "type", "The resource is not of a type that is allowed here.");
         }
         self.one_profile(rule, alternative, node, active);
     }

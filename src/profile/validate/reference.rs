@@ -179,8 +179,8 @@ impl Walk<'_, '_> {
             (false, None) => Aggregation::Referenced,
         };
         // What is bundled is referenced too.
-        let right =
-            allowed.contains(&found) || (found == Aggregation::Bundled && allowed.contains(&Aggregation::Referenced));
+        let right = allowed.contains(&found)
+            || (found == Aggregation::Bundled && allowed.contains(&Aggregation::Referenced));
         if !right {
             let text = "The profile does not allow what is referred to to be where it is.";
             self.broken(&issue::REFERENCE_TARGET, at, rule, "aggregation", text);

@@ -126,9 +126,9 @@ impl Walk<'_, '_> {
             What::Exists(wanted) => *wanted != found.is_empty(),
             What::Fixed(exact) => found.iter().any(|(node, _)| exact.is(tape, *node)),
             What::Pattern(exact) => found.iter().any(|(node, _)| exact.is_in(tape, *node)),
-            What::OneOf(set) => {
-                found.iter().any(|(node, kind)| matches!(self.membership(*set, *node, *kind), Some(Membership::Member)))
-            }
+            What::OneOf(set) => found.iter().any(|(node, kind)| {
+                matches!(self.membership(*set, *node, *kind), Some(Membership::Member))
+            }),
             What::Types(types) => found.iter().any(|(_, kind)| types.iter().any(|own| self.facts.is_a(*kind, *own))),
             What::Profiles(profiles) => found.iter().any(|(node, kind)| {
                 profiles.iter().any(|target| match target {

@@ -1,6 +1,7 @@
 //! The use case: receive, identify, remember, check, translate, decide, commit, answer, as a list of
 //! calls. HTTP and MLLP share this and nothing else.
 
+pub mod content;
 mod hl7;
 
 use std::collections::HashSet;
@@ -78,6 +79,14 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// A message that is to be decided on.
+struct Translated {
+    command: Command,
+    ids: Ids,
+    /// The message as JSON, which the reply is made of.
+    json: Vec<u8>,
+}
+
 impl Intake {
     /// Ready to receive.
     pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
@@ -119,7 +128,7 @@ impl Intake {
         let outcome = self.decide(&mut message, &headers, service.as_ref());
         match outcome {
             Err(issues) => self.keep_refused(message, issues, service.as_ref()).await,
-            Ok((command, ids)) => self.submit(message, command, ids, service).await,
+            Ok(decided) => self.submit(message, decided, service).await,
         }
     }
 
@@ -169,11 +178,13 @@ impl Intake {
         message: &mut Message,
         headers: &Headers,
         service: Option<&Service>,
-    ) -> Result<(Command, Ids), Issues> {
-        let validator = shipped();
-        let tape = validator.read(&message.body, &self.settings.json).map_err(|error| error.issue())?;
+    ) -> Result<Translated, Issues> {
+        let content = content::read(&message.body, &self.settings.json)?;
+        let tape = shipped().read(&content.json, &content.limits(&self.settings.json));
+        let tape = tape.map_err(|error| content.fault(&error))?;
         let value = tape.value(NodeId::ROOT);
-        let mut issues = self.profile(&tape, &value);
+        let mut issues = content.issues.clone();
+        issues.extend(content.placed(self.profile(&tape, &value)));
         message.bundle = bundle_id(&value).to_owned();
         message.kind = kind(&value);
         let (checked, found) = check::check(&value, headers);
@@ -193,7 +204,8 @@ impl Intake {
             Some((command, ids)) if !issues.has_errors() => {
                 drop(checked);
                 message.issues = issues.iter().cloned().collect();
-                Ok((command, ids))
+                let json = content.json.into_owned();
+                Ok(Translated { command, ids, json })
             }
             _ => Err(issues),
         }
@@ -219,8 +231,8 @@ impl Intake {
         }
     }
 
-    async fn submit(&self, message: Message, command: Command, ids: Ids, service: Option<Service>) -> Reply {
-        let request = message.body.clone();
+    async fn submit(&self, message: Message, translated: Translated, service: Option<Service>) -> Reply {
+        let Translated { command, ids, json } = translated;
         let answer = self.answer(message.id, receiver(service.as_ref()));
         let work = Work::Decide { command: Box::new(command), answer };
         match self.store.submit(message, work).await {
@@ -228,7 +240,7 @@ impl Intake {
                 if 0 < letters {
                     (self.settings.wake)();
                 }
-                match ids.reply(&request, &decision, &self.settings.case_system) {
+                match ids.reply(&json, &decision, &self.settings.case_system) {
                     Some(body) => Reply { status: 200, body },
                     None => self.internal(service.as_ref()),
                 }

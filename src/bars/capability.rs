@@ -9,6 +9,7 @@ use super::use_cases::{self, UseCase};
 use super::workflow;
 use super::{negotiate, search, systems};
 use crate::booking::service::Service;
+use crate::fhir::form::Form;
 
 /// An interaction that is offered. The HTTP routes are matched from this table.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ pub fn capability_statement(base: &str, started: Timestamp) -> Value {
         "software": { "name": "Onward", "version": env!("CARGO_PKG_VERSION") },
         "implementation": { "description": "BaRS receiver", "url": base },
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json"],
+        "format": [Form::Json.media_type(), Form::Xml.media_type()],
         "rest": [{
             "mode": "server",
             "security": { "service": [{ "coding": [{

@@ -80,6 +80,7 @@ fn describe(issue: &Issue, who: &str) -> Value {
         Severity::Warning => "warning",
         Severity::Information => "information",
     };
+    let position = issue.position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
     let mut out = json!({
         "severity": severity,
         "code": issue.code.fhir,
@@ -90,7 +91,7 @@ fn describe(issue: &Issue, who: &str) -> Value {
             ],
             "text": next_move(issue.code.fault),
         },
-        "diagnostics": format!("{who} was unable to process the request: {issue}"),
+        "diagnostics": format!("{who} was unable to process the request: {issue}{position}"),
     });
     if !issue.at.is_empty() {
         out["expression"] = json!([issue.at]);

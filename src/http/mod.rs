@@ -2,6 +2,7 @@
 //! interactions. Whatever fails is answered with an OperationOutcome, a panic included.
 
 mod body;
+mod form;
 mod identify;
 mod reads;
 mod server;
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 
 use crate::bars::capability::{INTERACTIONS, Interaction, Kind, NOT_OFFERED};
 use crate::bars::headers::{self, Headers, Strictness};
-use crate::bars::negotiate;
+use crate::bars::negotiate::CORE_VERSION;
 use crate::bars::search::Params;
 use crate::intake::{self, Caller, Intake, Reply};
 use crate::issue::{
@@ -117,12 +118,16 @@ impl Front {
         payload: Payload,
         caller: Option<&Caller>,
         headers: Headers,
-        issues: Issues,
+        mut issues: Issues,
     ) -> Reply {
         let body = match body::read(request, payload, &self.limits).await {
             Ok(body) => body,
             Err(issue) => return intake::refusal(&issue.into(), "Onward"),
         };
+        if let Err(issue) = form::agrees(request, &body) {
+            let later = std::mem::replace(&mut issues, issue.into());
+            issues.extend(later);
+        }
         let wait = std::time::Duration::from_millis(self.limits.answer_timeout_ms);
         let work = self.intake.process_message(caller, headers, issues, body);
         // The work goes on when the answer comes too late; the sender's retry then finds it in the ledger.
@@ -199,24 +204,23 @@ fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
         _ => Strictness::Ids,
     };
     let (headers, mut issues) = headers::read(get, strictness);
-    let format = Params::read(request.query_string());
-    let mut forms = vec![negotiate::accept(get("Accept"), format.first("_format"))];
-    if kind == Kind::ProcessMessage {
-        forms.push(negotiate::content_type(get("Content-Type")));
-    }
     // The form comes first: nothing else can be said in a form that the caller cannot read.
     let mut found = Issues::default();
-    forms.into_iter().filter_map(Result::err).for_each(|issue| found.push(issue));
+    form::wanted(request).err().into_iter().for_each(|issue| found.push(issue));
+    if kind == Kind::ProcessMessage {
+        form::sent(request).err().into_iter().for_each(|issue| found.push(issue));
+    }
     found.extend(std::mem::take(&mut issues));
     (headers, found)
 }
 
-/// The answer with the echoed ids, gzipped where that is asked for and worth it.
+/// The answer in the form that is wanted, with the echoed ids, gzipped where that is asked for and worth it.
 fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
+    let (body, form) = form::written(reply.body, form::wanted(request).unwrap_or_default());
     let status = actix_web::http::StatusCode::from_u16(reply.status)
         .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_TYPE, "application/fhir+json; version=1.5.0"));
+    response.insert_header((header::CONTENT_TYPE, format!("{}; version={CORE_VERSION}", form.media_type())));
     for name in ["X-Request-Id", "X-Correlation-Id"] {
         if let Some(value) = request.headers().get(name) {
             response.insert_header((name, value.clone()));
@@ -228,9 +232,9 @@ fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
     if matches!(reply.status, 425 | 429 | 503) {
         response.insert_header((header::RETRY_AFTER, "1"));
     }
-    match body::gzipped(request, &reply.body) {
+    match body::gzipped(request, &body) {
         Some(gzipped) => response.insert_header((header::CONTENT_ENCODING, "gzip")).body(gzipped),
-        None => response.body(reply.body),
+        None => response.body(body),
     }
 }
 

@@ -8,6 +8,7 @@
 //! * [`shipped`] is the packages that are part of this program.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
 //! * [`terminology`] says whether a code is a member of a value set.
+//! * [`xml`] lends the facts to the reader and the writer of XML.
 //!
 //! Stored profiles, slicing, invariants and terminology build on the same facts.
 
@@ -23,6 +24,7 @@ pub mod snapshot;
 pub mod terminology;
 pub mod validate;
 pub mod xhtml;
+pub mod xml;
 
 pub mod library;
 pub mod policy;

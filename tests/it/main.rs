@@ -24,3 +24,5 @@ mod status;
 mod structure;
 mod tidy;
 mod tls;
+mod xml;
+mod xml_examples;

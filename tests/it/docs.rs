@@ -65,7 +65,8 @@ fn codes(texts: &[&str]) -> String {
 
 fn interactions() -> String {
     let line = |it: &capability::Interaction| row(&[&format!("`{} {}`", it.method, it.path), it.summary]);
-    let table = heading(&["Interaction", "What it is"]) + &capability::INTERACTIONS.iter().map(line).collect::<String>();
+    let table =
+        heading(&["Interaction", "What it is"]) + &capability::INTERACTIONS.iter().map(line).collect::<String>();
     let forms = [Form::Json, Form::Xml].map(Form::media_type);
     format!("{table}\nEach of them reads and answers {}.", forms.map(|form| format!("`{form}`")).join(" and "))
 }

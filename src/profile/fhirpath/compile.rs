@@ -5,13 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use regex::{Regex, RegexBuilder};
 
-use super::{CompileError, Expression};
 use super::functions::{self, Function};
 use super::item::Item;
-use super::program::{
-    Call, Constant, Group, Member, Op, Order, Part, Reckoning, SystemType, Test, TypeTest,
-};
+use super::program::{Call, Constant, Group, Member, Op, Order, Part, Reckoning, SystemType, Test, TypeTest};
 use super::syntax::{Ast, Operator, Tree, parse};
+use super::{CompileError, Expression};
 use crate::fhir::names::NameId;
 use crate::profile::facts::{Facts, TypeId};
 
@@ -19,7 +17,6 @@ use crate::profile::facts::{Facts, TypeId};
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 type Compiled = Result<Op, CompileError>;
-
 
 /// A pattern in which `.` stands for line ends too (FHIRPath N1, `matches`).
 pub(super) fn pattern(text: &str, whole: bool) -> Option<Regex> {
@@ -210,7 +207,9 @@ impl<'f> Compiler<'f> {
             Function::Where => Op::Where(Box::new(input), Box::new(given)),
             Function::Select => Op::Select(Box::new(input), Box::new(given)),
             Function::Extension => {
-                let Op::Path(start, members) = self.path(input, "extension")? else { return Err(CompileError::TooDeep) };
+                let Op::Path(start, members) = self.path(input, "extension")? else {
+                    return Err(CompileError::TooDeep);
+                };
                 Op::Extension(Box::new(Op::Path(start, members)), Box::new(given))
             }
             Function::Skip => Op::Part(Box::new(input), Part::Skip(Box::new(given))),

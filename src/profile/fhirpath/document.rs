@@ -42,7 +42,6 @@ impl Flow {
     }
 }
 
-
 pub(super) const ON: Step = Ok(Flow::On);
 
 pub(super) const END: Step = Ok(Flow::End);
@@ -253,12 +252,7 @@ impl<'t> Document<'t> {
     }
 
     /// Calls `found` with every child element.
-    pub(super) fn children(
-        &self,
-        node: NodeId,
-        looked: &mut usize,
-        found: &mut dyn FnMut(NodeId) -> Step,
-    ) -> Step {
+    pub(super) fn children(&self, node: NodeId, looked: &mut usize, found: &mut dyn FnMut(NodeId) -> Step) -> Step {
         let object = match self.tape.kind(node) {
             Json::Object => node,
             _ if !self.has_value(node) => return ON,
@@ -334,7 +328,8 @@ impl<'t> Document<'t> {
     /// A Quantity of FHIR as one of FHIRPath (R4 2.9.1 "Use of FHIR Quantity").
     fn quantity(&self, node: NodeId) -> Option<Quantity<'t>> {
         let name = self.kind(node)?.name;
-        if !matches!(name, "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "MoneyQuantity" | "SimpleQuantity") {
+        if !matches!(name, "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "MoneyQuantity" | "SimpleQuantity")
+        {
             return None;
         }
         let member = |name: &str| self.tape.member(node, self.facts.names().find(name));

@@ -143,12 +143,12 @@ impl<'s, 'a> Evaluator<'s, 'a> {
 
     fn each_of_many(&self, op: &'a Op, at: At<'_, 'a>, sink: Sink<'_, 'a>) -> Step {
         match op {
-            Op::Where(on, criterion) => self.indexed(on, at, &mut |item, index| {
-                match self.truth(criterion, at.item(&item, index))? {
+            Op::Where(on, criterion) => {
+                self.indexed(on, at, &mut |item, index| match self.truth(criterion, at.item(&item, index))? {
                     Some(true) => sink(item),
                     _ => ON,
-                }
-            }),
+                })
+            }
             Op::Select(on, projection) => {
                 self.indexed(on, at, &mut |item, index| self.each(projection, at.item(&item, index), sink))
             }

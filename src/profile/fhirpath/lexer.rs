@@ -42,9 +42,8 @@ impl PartialEq for Word {
 }
 
 /// The longer ones first.
-const MARKS: &[&str] = &[
-    "<=", ">=", "!=", "!~", "(", ")", "[", "]", "{", "}", ".", ",", "+", "-", "*", "/", "&", "|", "<", ">", "=", "~",
-];
+const MARKS: &[&str] =
+    &["<=", ">=", "!=", "!~", "(", ")", "[", "]", "{", "}", ".", ",", "+", "-", "*", "/", "&", "|", "<", ">", "=", "~"];
 
 /// More words than this are no invariant.
 const WORDS_MAX: usize = 20_000;

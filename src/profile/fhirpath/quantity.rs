@@ -191,7 +191,8 @@ impl Scale {
             return Some(found);
         }
         let at = term.rfind(|c: char| !c.is_ascii_digit())?;
-        let at = if matches!(term.as_bytes()[at], b'-' | b'+') { at } else { at + term[at..].chars().next()?.len_utf8() };
+        let at =
+            if matches!(term.as_bytes()[at], b'-' | b'+') { at } else { at + term[at..].chars().next()?.len_utf8() };
         let exponent: i8 = term[at..].parse().ok().filter(|power: &i8| (1..=9).contains(&power.abs()))?;
         let base = Self::atom(&term[..at])?;
         let mut factor = Decimal::from(1);
@@ -287,7 +288,10 @@ impl Quantity<'_> {
         }
         let (left, right) = self.values(other)??;
         let own = self.unit.scale()?.factor;
-        Some(Quantity { value: left.plus(right)?.over(own)?, unit: Unit::Ucum(Cow::Owned(self.unit.code().to_owned())) })
+        Some(Quantity {
+            value: left.plus(right)?.over(own)?,
+            unit: Unit::Ucum(Cow::Owned(self.unit.code().to_owned())),
+        })
     }
 
     /// Are they equal? `None` where that cannot be said.

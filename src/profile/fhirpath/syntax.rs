@@ -389,8 +389,14 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_told_with_its_place() {
-        for (text, at) in [("2 + 2 /", 7), ("a b", 2), ("a.", 2), ("(a", 2), ("'a", 2), ("@20", 3), ("a[1", 3), ("#", 0)] {
-            assert!(matches!(parse(text), Err(CompileError::Syntax { at: found, .. }) if found == at), "{text}: {:?}", parse(text));
+        for (text, at) in
+            [("2 + 2 /", 7), ("a b", 2), ("a.", 2), ("(a", 2), ("'a", 2), ("@20", 3), ("a[1", 3), ("#", 0)]
+        {
+            assert!(
+                matches!(parse(text), Err(CompileError::Syntax { at: found, .. }) if found == at),
+                "{text}: {:?}",
+                parse(text)
+            );
         }
     }
 

@@ -59,8 +59,9 @@ fn bound<'b>(value: &Item<'b>, digits: Option<i64>, is_high: bool) -> Result<Opt
     }
     let bounded = |number: Decimal| bound_number(number, digits.unwrap_or(DIGITS), is_high);
     match value {
-        Item::Quantity(quantity) => Ok(bounded(quantity.value)
-            .map(|value| Item::quantity(Quantity { value, unit: quantity.unit.clone() }))),
+        Item::Quantity(quantity) => {
+            Ok(bounded(quantity.value).map(|value| Item::quantity(Quantity { value, unit: quantity.unit.clone() })))
+        }
         value => Ok(bounded(decimal(value).ok_or(EvalError::Type)?).map(Item::Decimal)),
     }
 }

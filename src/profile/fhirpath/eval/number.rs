@@ -25,12 +25,7 @@ impl<'a> Evaluator<'_, 'a> {
         }
     }
 
-    pub(super) fn reckon(
-        &self,
-        reckoning: Reckoning,
-        left: Option<Item<'a>>,
-        right: Option<Item<'a>>,
-    ) -> Found<'a> {
+    pub(super) fn reckon(&self, reckoning: Reckoning, left: Option<Item<'a>>, right: Option<Item<'a>>) -> Found<'a> {
         self.spend(1)?;
         if matches!(reckoning, Reckoning::Concat) {
             let text = |item: Option<Item<'a>>| match item {

@@ -79,16 +79,9 @@ impl<'a> Evaluator<'_, 'a> {
                 }))
             }
             F::LowBoundary | F::HighBoundary | F::Precision | F::Comparable => self.boundary(call, item, at),
-            F::Abs
-            | F::Ceiling
-            | F::Exp
-            | F::Floor
-            | F::Ln
-            | F::Log
-            | F::Power
-            | F::Round
-            | F::Sqrt
-            | F::Truncate => self.number(call, item, at),
+            F::Abs | F::Ceiling | F::Exp | F::Floor | F::Ln | F::Log | F::Power | F::Round | F::Sqrt | F::Truncate => {
+                self.number(call, item, at)
+            }
             _ => self.conversion(call.function, item),
         }
     }
@@ -115,9 +108,7 @@ impl<'a> Evaluator<'_, 'a> {
             return self.matching(call, &text, at);
         }
         let Some(given) = self.given(call, 0, at)? else { return Ok(Items::new()) };
-        let position = |found: Option<usize>| {
-            Item::Integer(found.map_or(-1, |at| text[..at].chars().count() as i64))
-        };
+        let position = |found: Option<usize>| Item::Integer(found.map_or(-1, |at| text[..at].chars().count() as i64));
         Ok(some(match call.function {
             F::StartsWith => Item::Boolean(text.starts_with(&*given)),
             F::EndsWith => Item::Boolean(text.ends_with(&*given)),

@@ -151,6 +151,8 @@ codes! {
     INVARIANT "ONW-2032" Error "invariant" BadRequest "A rule of R4 or of a profile does not hold."
     INVARIANT_NOT_CHECKED "ONW-2033" Warning "incomplete" BadRequest "A rule could not be evaluated, so it was not checked."
     TOO_MANY_ISSUES "ONW-2034" Error "too-long" BadRequest "There are more problems than are listed."
+    MARKUP_IN_TEXT "ONW-2035" Error "invalid" BadRequest "A text looks like HTML, which whoever shows it may run."
+    PROFILE_MISSING "ONW-2036" Error "not-found" BadRequest "A profile asks for conformance to another one that is not loaded, so it was not checked."
 
     XML_INVALID "ONW-2051" Error "structure" BadRequest "The body is not well-formed XML, or not in the form of XML that is read here."
     XML_FORBIDDEN "ONW-2052" Error "structure" BadRequest "The XML has a document type, an entity or a processing instruction, none of which is read here."

@@ -31,7 +31,8 @@ pub fn by_id<'p>(packages: &'p Packages, id: &str) -> Option<&'p Definition> {
 pub fn of(packages: &Packages, definition: &Definition) -> Option<Value> {
     let facts = r4();
     let type_id = facts.id(&definition.type_name)?;
-    if definition.is_abstract || definition.kind == Kind::Logical {
+    let has_none = definition.is_abstract && definition.derivation == Derivation::Specialization;
+    if has_none || definition.kind == Kind::Logical {
         return None;
     }
     let mut writer = Writer { facts, packages, types: Map::new(), profiles: Map::new() };

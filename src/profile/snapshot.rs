@@ -24,6 +24,8 @@ use self::tree::Node;
 pub(crate) const R4: &str = "http://hl7.org/fhir/StructureDefinition/";
 /// Deeper elements are not made: only a definition that unfolds itself has them.
 const DEPTH_MAX: usize = 40;
+/// So much of an id is shown that is too long.
+const ID_SHOWN_MAX: usize = 200;
 /// More elements than any definition needs.
 const ELEMENTS_MAX: usize = 20_000;
 /// Longest chain of definitions that are made because another needs them.
@@ -140,7 +142,10 @@ impl<'r> Generator<'r> {
 
     fn make(&self, definition: &Definition) -> Result<Vec<Element>, SnapshotError> {
         let fail = |fault| SnapshotError { element: definition.type_name.clone(), fault };
-        let change = Change::read(&definition.differential);
+        let change = Change::read(&definition.differential).map_err(|element| SnapshotError {
+            element: element.chars().take(ID_SHOWN_MAX).collect(),
+            fault: SnapshotFault::TooLarge,
+        })?;
         let Some(canonical) = &definition.base else {
             return match definition.derivation {
                 Derivation::Specialization => Ok(definition.differential.clone()),

@@ -20,6 +20,7 @@ use crate::issue::{Code, Issue, Issues, Severity};
 
 mod binding;
 mod bundle;
+mod content;
 mod extension;
 mod findings;
 mod invariants;
@@ -85,6 +86,7 @@ struct Known {
     code: NameId,
     contained: NameId,
     display: NameId,
+    div: NameId,
     entry: NameId,
     extension: NameId,
     full_url: NameId,
@@ -109,6 +111,7 @@ static KNOWN: std::sync::LazyLock<Known> = std::sync::LazyLock::new(|| {
         code: names.find("code"),
         contained: names.find("contained"),
         display: names.find("display"),
+        div: names.find("div"),
         entry: names.find("entry"),
         extension: names.find("extension"),
         full_url: names.find("fullUrl"),

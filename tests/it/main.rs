@@ -9,6 +9,7 @@ mod conformance;
 mod crash;
 mod docs;
 mod faults;
+mod fhirpath;
 mod gateway;
 mod load;
 mod mllp;

@@ -342,6 +342,33 @@ fn a_code_is_a_member_only_where_that_is_known() {
 }
 
 #[test]
+fn value_sets_that_multiply_are_not_followed() {
+    let twice = |at: usize| {
+        let next = [format!("urn:v{}", at + 1)];
+        value_set(&format!("urn:v{at}"), &json!({"include": [{"valueSet": next}, {"valueSet": next}]}))
+    };
+    let last = value_set("urn:v30", &json!({"include": [{"system": "urn:s", "concept": [{"code": "a"}]}]}));
+    let dir = folder(&(0..30).map(twice).chain([last]).collect::<Vec<_>>());
+    let packages = sound(&[dir.path()]);
+    assert!(matches!(
+        packages.codes("urn:v0").unwrap().has_code("b"),
+        Membership::NotChecked(Reason::ValueSetTooLarge(_))
+    ));
+    assert_eq!(packages.codes("urn:v25").unwrap().has_code("a"), Membership::Member);
+}
+
+#[test]
+fn a_differential_may_not_lie_deeper_than_anything() {
+    for path in [format!("Patient{}", ".a".repeat(100_000)), format!("Patient.name:{}", "a/".repeat(10_000))] {
+        let elements = json!([root(), {"id": path, "path": path.split(':').next().unwrap()}]);
+        let (name, definition) = profile("urn:p", "1", PATIENT, &elements);
+        let dir = folder(&[(name, definition)]);
+        let (_, issues) = load(&[dir.path()]);
+        assert!(issues.iter().all(|issue| issue.fault == LoadFault::Snapshot), "{issues:?}");
+    }
+}
+
+#[test]
 fn the_value_sets_of_r4_are_there() {
     let packages = sound(&[]);
     let gender = packages.codes("http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1").unwrap();

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use onward::fhir::json::{Limits, parse};
 use onward::fhir::view::{items, resource_type};
 use onward::issue::{Issue, Severity};
 use onward::profile::definition::{Definition, Derivation, Kind};
-use onward::profile::library::{Library, built_in};
+use onward::profile::library::Library;
+use onward::profile::package;
 use onward::profile::schema;
 use onward::profile::validate::Request;
 use serde_json::Value;
@@ -19,7 +20,7 @@ use crate::structure::{FIXTURES, json_files, mutants, read, shared};
 
 /// Schemas by canonical, made and compiled once.
 struct Judge {
-    library: Arc<Library>,
+    library: &'static Library,
     schemas: HashMap<String, Validator>,
     seen: Seen,
 }
@@ -32,6 +33,15 @@ struct Seen {
     only_program: BTreeMap<String, usize>,
 }
 
+/// What R4 and the folders of profiles have.
+static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
+    let folders =
+        ["ukcore", "bars", "onward"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles").join(name));
+    let library = Library::load(&folders, &package::Limits::default());
+    assert!(library.issues.iter().all(|issue| issue.severity != Severity::Error), "{:#?}", library.issues);
+    library
+});
+
 fn compiled(library: &Library, definition: &Definition) -> Validator {
     let schema = schema::of(&library.packages, definition).unwrap();
     jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{}: {error}", definition.url))
@@ -39,13 +49,13 @@ fn compiled(library: &Library, definition: &Definition) -> Validator {
 
 impl Judge {
     fn new() -> Self {
-        Self { library: built_in(), schemas: HashMap::new(), seen: Seen::default() }
+        Self { library: &LIBRARY, schemas: HashMap::new(), seen: Seen::default() }
     }
 
     fn schema(&mut self, url: &str) -> Option<&Validator> {
         if !self.schemas.contains_key(url) {
             let definition = self.library.packages.definition(url)?;
-            self.schemas.insert(url.to_owned(), compiled(&self.library, definition));
+            self.schemas.insert(url.to_owned(), compiled(self.library, definition));
         }
         self.schemas.get(url)
     }
@@ -119,7 +129,8 @@ fn sound_resources_and_all_their_mutants_are_judged_alike() {
 /// A message's own schema, and that of each resource in it with the profiles that it declares.
 #[test]
 fn published_examples_are_judged_alike() {
-    let folders = ["bars/examples", "fhir/ukcore/examples", "fhir/nhsdigital/examples"];
+    let folders =
+        ["bars/examples", "fhir/ukcore/stu1-0.5.1/examples", "fhir/nhsdigital/uk.nhsdigital.r4-2.5.0/examples"];
     let files: Vec<PathBuf> = folders.iter().filter_map(|it| shared(it)).flat_map(|it| json_files(&it)).collect();
     let (mut judge, mut wrong) = (Judge::new(), Vec::new());
     for path in &files {
@@ -142,13 +153,14 @@ fn published_examples_are_judged_alike() {
 /// All that ships, as far as it has instances.
 #[test]
 fn every_profile_that_ships_has_a_schema_of_a_sensible_size() {
-    let library = built_in();
+    let library = &*LIBRARY;
     let has_instances = |it: &&Definition| !it.is_abstract && it.kind == Kind::Resource;
     let profiles = library.packages.definitions().filter(|it| it.derivation == Derivation::Constraint);
     let resources = library.packages.definitions().filter(|it| it.derivation == Derivation::Specialization);
     let mut sizes = Vec::new();
     for definition in profiles.chain(resources.filter(has_instances)) {
-        let Some(schema) = schema::of(&library.packages, definition) else { panic!("{} has none", definition.url) };
+        let schema = schema::of(&library.packages, definition);
+        let schema = schema.unwrap_or_else(|| panic!("{} has none", definition.url));
         assert!(jsonschema::meta::is_valid(&schema), "{}", definition.url);
         sizes.push((schema.to_string().len(), definition.url.clone()));
     }

@@ -88,24 +88,31 @@ fn round_trip(value: &Value, name: &str, tally: &mut Tally) {
     tally.namespace_added += usize::from(with_namespaces(&mut expected));
     assert!(back == expected, "{name}: {}", difference(&expected, &back, name.to_owned()));
     tally.same += 1;
-    tally.same_order += usize::from(back.to_string() == expected.to_string());
+    let (text, expected_text) = (back.to_string(), expected.to_string());
+    tally.same_order += usize::from(text == expected_text);
     let (again, _) = xml::write(&back);
     assert!(again == written, "{name}: it is written otherwise the second time");
 }
 
-/// A narrative without a namespace would be in FHIR's own in XML.
+/// A narrative without a namespace would be in FHIR's own in XML. Was there one?
 fn with_namespaces(value: &mut Value) -> bool {
+    let mut any = false;
     match value {
-        Value::Object(members) => members.iter_mut().fold(false, |any, (name, member)| match member {
-            Value::String(text) if name == "div" && !text.contains("xmlns=") => {
-                *text = text.replacen("<div", &format!("<div xmlns=\"{XHTML_NAMESPACE}\""), 1);
-                true
+        Value::Object(members) => {
+            for (name, member) in members {
+                any |= match member {
+                    Value::String(text) if name == "div" && !text.contains("xmlns=") => {
+                        *text = text.replacen("<div", &format!("<div xmlns=\"{XHTML_NAMESPACE}\""), 1);
+                        true
+                    }
+                    other => with_namespaces(other),
+                };
             }
-            other => with_namespaces(other) || any,
-        }),
-        Value::Array(items) => items.iter_mut().fold(false, |any, item| with_namespaces(item) || any),
-        _ => false,
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| any |= with_namespaces(item)),
+        _ => {}
     }
+    any
 }
 
 /// The first place where two values differ.

@@ -146,13 +146,14 @@ impl<'f> Compiler<'f> {
         if !matches!(namespace, "" | "FHIR" | "System") || !is_known {
             return Err(CompileError::UnknownType(name.to_owned()));
         }
-        let group = own.and_then(|_| match plain {
+        let group = match plain {
+            _ if own.is_none() => None,
             "Resource" => Some(Group::Resource),
             "DomainResource" => Some(Group::DomainResource),
             "Element" => Some(Group::Element),
             "BackboneElement" => Some(Group::BackboneElement),
             _ => None,
-        });
+        };
         let special: &[&str] = match plain {
             "string" => &["code", "id", "markdown"],
             "uri" => &["url", "canonical", "uuid", "oid"],

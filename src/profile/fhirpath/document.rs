@@ -123,15 +123,24 @@ impl<'t> Document<'t> {
         self.has_value(node) || matches!(self.kind(node), Some(Type { kind: Kind::Primitive(_), .. }))
     }
 
+    /// A member by its name, counting what was looked at.
+    fn member(&self, object: NodeId, name: NameId, looked: &mut usize) -> Option<NodeId> {
+        let counted = self.tape.children(object).inspect(|_| *looked += 1);
+        let mut found = counted.filter(|child| self.tape.name(*child) == name);
+        found.next()
+    }
+
     /// The object that holds a primitive value's id and extensions.
-    fn beside(&self, node: NodeId) -> Option<NodeId> {
+    fn beside(&self, node: NodeId, looked: &mut usize) -> Option<NodeId> {
         let tape = self.tape;
         let owner = tape.parent(node)?;
         let found = match tape.kind(owner) {
-            Json::Object => tape.member(owner, sibling(tape.name(node))?)?,
+            Json::Object => self.member(owner, sibling(tape.name(node))?, looked)?,
             _ => {
-                let all = tape.member(tape.parent(owner)?, sibling(tape.name(owner))?)?;
-                tape.children(all).nth(tape.position(node)?)?
+                let all = self.member(tape.parent(owner)?, sibling(tape.name(owner))?, looked)?;
+                let position = tape.position(node)?;
+                *looked += 2 * position;
+                tape.children(all).nth(position)?
             }
         };
         (tape.kind(found) == Json::Object).then_some(found)
@@ -152,7 +161,7 @@ impl<'t> Document<'t> {
         if !member.of_element || !self.has_value(node) {
             return ON;
         }
-        match self.beside(node) {
+        match self.beside(node, looked) {
             Some(beside) => self.members_of(beside, member, looked, found),
             None => ON,
         }
@@ -256,7 +265,7 @@ impl<'t> Document<'t> {
         let object = match self.tape.kind(node) {
             Json::Object => node,
             _ if !self.has_value(node) => return ON,
-            _ => match self.beside(node) {
+            _ => match self.beside(node, looked) {
                 Some(beside) => beside,
                 None => return ON,
             },
@@ -269,8 +278,7 @@ impl<'t> Document<'t> {
             }
             let step = if name.is_sibling() {
                 // Looked at together with the value, if there is one.
-                *looked += 1;
-                match self.tape.member(object, name.plain()) {
+                match self.member(object, name.plain(), looked) {
                     Some(_) => ON,
                     None => self.without_value(child, looked, found),
                 }

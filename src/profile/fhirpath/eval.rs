@@ -117,7 +117,7 @@ impl<'s, 'a> Evaluator<'s, 'a> {
         match op {
             Op::Path(start, members) => match self.node(start, at) {
                 Some(node) => self.walk(node, members, sink),
-                None => self.each(start, at, &mut |item| self.from_item(&item, members, sink)),
+                None => self.each(start, at, &mut |item| self.walk_item(&item, members, sink)),
             },
             Op::Test(test) => match self.test(test, at)? {
                 Some(value) => sink(Item::Boolean(value)),
@@ -204,7 +204,7 @@ impl<'s, 'a> Evaluator<'s, 'a> {
         step
     }
 
-    fn from_item(&self, item: &Item<'a>, members: &'a [Member], sink: Sink<'_, 'a>) -> Step {
+    fn walk_item(&self, item: &Item<'a>, members: &'a [Member], sink: Sink<'_, 'a>) -> Step {
         match (item, members) {
             (Item::Node(node), members) => self.walk(*node, members, sink),
             (Item::Type { is_system, name }, [member]) => match &*member.text {
@@ -278,8 +278,12 @@ impl<'s, 'a> Evaluator<'s, 'a> {
             }
             Part::Take(count) => {
                 let Some(count) = number(count)?.filter(|count| 0 < *count) else { return ON };
-                let items = self.items(on, at)?;
-                feed(items.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)), sink)
+                let mut taken = Items::new();
+                self.indexed(on, at, &mut |item, index| {
+                    taken.push(item);
+                    if index as i64 + 1 < count { ON } else { END }
+                })?;
+                feed(taken, sink)
             }
         }
     }

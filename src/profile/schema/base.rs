@@ -39,7 +39,9 @@ impl Writer<'_> {
             let is = json!({ "required": ["resourceType"], "properties": { "resourceType": { "const": name } } });
             known.push(json!({ "if": is, "then": self.type_ref(id) }));
         }
-        schema["allOf"] = json!(known);
+        if !known.is_empty() {
+            schema["allOf"] = json!(known);
+        }
         schema
     }
 

@@ -1,5 +1,6 @@
 //! A differential as a tree: only what differs is in it, so an element may come without what it is in.
 
+use super::DEPTH_MAX;
 use crate::profile::definition::Element;
 
 /// What changes at an element and below it.
@@ -20,10 +21,14 @@ type Step<'d> = (&'d str, Option<&'d str>);
 
 impl<'d> Change<'d> {
     /// Reads a differential; the root is the first step of all its paths.
-    pub(super) fn read(differential: &'d [Element]) -> Self {
+    /// Fails with the id of an element that lies deeper than any.
+    pub(super) fn read(differential: &'d [Element]) -> Result<Self, &'d str> {
         let mut root = Change::default();
         let mut last: Vec<Step<'d>> = Vec::new();
         for element in differential {
+            if DEPTH_MAX < element.path.matches('.').count() {
+                return Err(&element.id);
+            }
             let steps = steps_of_id(element, &last).unwrap_or_else(|| steps_of_path(element, &last));
             let mut here = &mut root;
             for (name, slice) in steps.iter().skip(1) {
@@ -32,7 +37,7 @@ impl<'d> Change<'d> {
             here.elements.push(element);
             last = steps;
         }
-        root
+        Ok(root)
     }
 
     fn child(&mut self, name: &'d str, slice: Option<&'d str>) -> &mut Self {

@@ -109,7 +109,12 @@ impl fhirpath::Profiles for Context<'_> {
         }
         let profile = match program.profile(profile) {
             Some(profile) => profile,
-            None => return walk::is_base_of(self.0.facts, type_id, profile).then_some(true),
+            None if walk::is_base_of(self.0.facts, type_id, profile) => {
+                let mut walk = Walk::new(self.0.validator, self.0.tape, &Request::default());
+                walk.trial_depth = self.0.trial_depth + 1;
+                return Some(walk.is_sound(node));
+            }
+            None => return None,
         };
         if !self.0.facts.is_a(type_id, profile.type_id) {
             return Some(false);

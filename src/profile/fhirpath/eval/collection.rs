@@ -233,11 +233,12 @@ impl<'a> Evaluator<'_, 'a> {
         }
         keyed.sort_by(|(left, _), (right, _)| {
             let orders = left.iter().zip(right).map(|((left, is_down), (right, _))| {
-                let order = match (left, right) {
-                    // What cannot be compared stays in its order.
-                    (Some(left), Some(right)) => self.compare(left, right).ok().flatten().unwrap_or(Ordering::Equal),
-                    (left, right) => left.is_some().cmp(&right.is_some()),
+                let (Some(left), Some(right)) = (left, right) else {
+                    // What has no key comes first, either way.
+                    return left.is_some().cmp(&right.is_some());
                 };
+                // What cannot be compared stays in its order.
+                let order = self.compare(left, right).ok().flatten().unwrap_or(Ordering::Equal);
                 if *is_down { order.reverse() } else { order }
             });
             orders.fold(Ordering::Equal, Ordering::then)

@@ -2,6 +2,7 @@
 //! calls. HTTP and MLLP share this and nothing else.
 
 pub mod content;
+pub mod examine;
 mod hl7;
 
 use std::collections::HashSet;
@@ -28,7 +29,9 @@ use crate::issue::{
     CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
     OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
-use crate::profile::library::shipped;
+use crate::profile::current::Current;
+use crate::profile::library::Library;
+use crate::profile::policy::Policies;
 use crate::profile::primitive::Primitive;
 use crate::profile::validate::Request;
 use crate::store::{Answer, AnswerFn, Letter, Message, Store, StoreError, Verdict, Work};
@@ -53,6 +56,10 @@ pub struct Settings {
     pub json: Limits,
     /// Most entries of a Bundle.
     pub entries_max: usize,
+    /// The definitions that content is checked by.
+    pub library: Arc<Current>,
+    /// How bad each finding is, for each system.
+    pub policies: Policies,
     /// The system of case references.
     pub case_system: String,
     /// Is this organisation closed today?
@@ -96,6 +103,11 @@ impl Intake {
     /// The store, for reads.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The definitions in force.
+    pub fn library(&self) -> Arc<Library> {
+        self.settings.library.get()
     }
 
     /// Is this a test environment?
@@ -180,11 +192,12 @@ impl Intake {
         service: Option<&Service>,
     ) -> Result<Translated, Issues> {
         let content = content::read(&message.body, &self.settings.json)?;
-        let tape = shipped().read(&content.json, &content.limits(&self.settings.json));
+        let library = self.settings.library.get();
+        let tape = library.validator.read(&content.json, &content.limits(&self.settings.json));
         let tape = tape.map_err(|error| content.fault(&error))?;
         let value = tape.value(NodeId::ROOT);
         let mut issues = content.issues.clone();
-        issues.extend(content.placed(self.profile(&tape, &value)));
+        issues.extend(content.placed(self.profile(&library, message, &tape, &value)));
         message.bundle = bundle_id(&value).to_owned();
         message.kind = kind(&value);
         let (checked, found) = check::check(&value, headers);
@@ -211,12 +224,15 @@ impl Intake {
         }
     }
 
-    fn profile(&self, tape: &Tape<'_>, value: &Value) -> Issues {
+    /// By the packages in force, as strictly as this sender's policy has it.
+    fn profile(&self, library: &Library, message: &Message, tape: &Tape<'_>, value: &Value) -> Issues {
         let mut issues = Issues::default();
         if self.settings.entries_max < items(value, "entry").len() {
             issues.add(&TOO_MANY_ENTRIES, "Bundle.entry");
         } else if resource_type(value) == Some("Bundle") {
-            issues.extend(shipped().check(tape, &Request::default()).issues);
+            let request = Request { now: Some(message.received_at), ..Request::default() };
+            let found = library.validator.check(tape, &request).issues;
+            issues.extend(self.settings.policies.of(&message.caller).apply(found));
         }
         issues
     }

@@ -12,6 +12,7 @@ use crate::profile::package::{Limits, LoadIssue, Package, Packages};
 
 mod add;
 mod diff;
+mod schema;
 mod show;
 
 /// Look at profiles, check packages of them, and bring packages in.
@@ -25,6 +26,8 @@ pub enum ProfilesCommand {
     Check(CheckArgs),
     /// Print the elements of a profile.
     Show(show::ShowArgs),
+    /// Print a profile as a JSON Schema 2020-12.
+    Schema(schema::SchemaArgs),
     /// Say how two profiles or packages differ, element by element; exit code 1 where they do.
     Diff(diff::DiffArgs),
 }
@@ -56,6 +59,7 @@ impl ProfilesCommand {
             Self::Add(args) => args.run(json),
             Self::Check(args) => args.run(json),
             Self::Show(args) => args.run(json),
+            Self::Schema(args) => args.run(),
             Self::Diff(args) => args.run(json),
         }
     }

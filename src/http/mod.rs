@@ -4,6 +4,7 @@
 mod body;
 mod form;
 mod identify;
+mod operations;
 mod reads;
 mod server;
 mod throttle;
@@ -20,10 +21,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
-use crate::bars::capability::{INTERACTIONS, Interaction, Kind, NOT_OFFERED};
+use crate::bars::capability::{INTERACTIONS, Interaction, Kind, NOT_OFFERED, SCHEMA};
 use crate::bars::headers::{self, Headers, Strictness};
 use crate::bars::negotiate::CORE_VERSION;
 use crate::bars::search::Params;
+use crate::fhir::form::Form;
 use crate::intake::{self, Caller, Intake, Reply};
 use crate::issue::{
     CLIENT_UNKNOWN, HEADERS_TOO_LARGE, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, PATH_UNKNOWN,
@@ -83,7 +85,9 @@ impl Front {
             .record(began.elapsed().as_secs_f64());
         metrics::counter!(crate::telemetry::metric::REQUESTS, "route" => name, "status" => reply.status.to_string())
             .increment(1);
-        respond(&request, reply)
+        let is_schema = name == SCHEMA && reply.status == 200;
+        let form = if is_schema { None } else { Some(form::wanted(&request).unwrap_or_default()) };
+        respond(&request, reply, form)
     }
 
     async fn answer(
@@ -108,6 +112,7 @@ impl Front {
         let (headers, issues) = read_headers(request, interaction.kind);
         match interaction.kind {
             Kind::ProcessMessage => self.process_message(request, payload, caller.as_ref(), headers, issues).await,
+            Kind::Validate => self.validate(request, payload, caller.as_ref(), issues, id).await,
             kind => self.read(kind, request, caller.as_ref(), &headers, issues, id),
         }
     }
@@ -188,39 +193,51 @@ fn allowed(path: &str) -> String {
     methods.map(|method| if method == "GET" { "GET, HEAD" } else { method }).collect::<Vec<_>>().join(", ")
 }
 
-/// The id that stands for `{id}`, empty where the pattern has none. `/Slot` is not `/Slot/`.
+/// What stands for the part in braces, empty where the pattern has none. `/Slot` is not `/Slot/`.
 fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
-    match pattern.strip_suffix("{id}") {
-        Some(start) => path.strip_prefix(start).filter(|id| !id.contains('/')),
-        None => (pattern == path || pattern.replace('$', "%24") == path).then_some(""),
-    }
+    let encoded = pattern.replace('$', "%24");
+    part(pattern, path).or_else(|| part(&encoded, path))
+}
+
+fn part<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    let braces = pattern.split_once('{').and_then(|(start, rest)| Some((start, rest.split_once('}')?.1)));
+    let Some((start, end)) = braces else { return (pattern == path).then_some("") };
+    path.strip_prefix(start)?.strip_suffix(end).filter(|found| !found.contains('/'))
 }
 
 fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
     let get = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let strictness = match kind {
-        Kind::Metadata => Strictness::Nothing,
+        // The standard's headers are for the standard's own interactions.
+        Kind::Metadata | Kind::Validate | Kind::Schema => Strictness::Nothing,
         Kind::ProcessMessage => Strictness::IdsAndTarget,
         _ => Strictness::Ids,
     };
     let (headers, mut issues) = headers::read(get, strictness);
     // The form comes first: nothing else can be said in a form that the caller cannot read.
     let mut found = Issues::default();
-    form::wanted(request).err().into_iter().for_each(|issue| found.push(issue));
-    if kind == Kind::ProcessMessage {
+    let wanted = if kind == Kind::Schema { None } else { form::wanted(request).err() };
+    wanted.into_iter().for_each(|issue| found.push(issue));
+    if matches!(kind, Kind::ProcessMessage | Kind::Validate) {
         form::sent(request).err().into_iter().for_each(|issue| found.push(issue));
     }
     found.extend(std::mem::take(&mut issues));
     (headers, found)
 }
 
-/// The answer in the form that is wanted, with the echoed ids, gzipped where that is asked for and worth it.
-fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
-    let (body, form) = form::written(reply.body, form::wanted(request).unwrap_or_default());
+/// The answer in the form of FHIR that is wanted, or else a JSON Schema, with the echoed ids, gzipped where that is asked for and worth it.
+fn respond(request: &HttpRequest, reply: Reply, form: Option<Form>) -> HttpResponse {
+    let (body, media) = match form {
+        None => (reply.body, "application/schema+json".to_owned()),
+        Some(form) => {
+            let (body, form) = form::written(reply.body, form);
+            (body, format!("{}; version={CORE_VERSION}", form.media_type()))
+        }
+    };
     let status = actix_web::http::StatusCode::from_u16(reply.status)
         .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_TYPE, format!("{}; version={CORE_VERSION}", form.media_type())));
+    response.insert_header((header::CONTENT_TYPE, media));
     for name in ["X-Request-Id", "X-Correlation-Id"] {
         if let Some(value) = request.headers().get(name) {
             response.insert_header((name, value.clone()));
@@ -252,6 +269,9 @@ mod tests {
         assert_eq!(kind("GET", "/FHIR/R4/Slot"), Ok(Kind::SlotSearch));
         assert_eq!(kind("GET", "/FHIR/R4/Appointment/"), Ok(Kind::AppointmentRead));
         assert_eq!(route("GET", "/FHIR/R4/Appointment/abc").unwrap().1, "abc");
+        assert_eq!(kind("POST", "/FHIR/R4/%24validate"), Ok(Kind::Validate));
+        assert_eq!(route("POST", "/FHIR/R4/Appointment/$validate").unwrap().1, "Appointment");
+        assert_eq!(route("GET", "/FHIR/R4/StructureDefinition/UKCore-Patient/%24schema").unwrap().1, "UKCore-Patient");
     }
 
     #[test]

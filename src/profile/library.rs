@@ -45,3 +45,8 @@ static SHIPPED: LazyLock<Arc<Library>> = LazyLock::new(|| Arc::new(Library::load
 pub fn shipped() -> &'static Validator {
     &SHIPPED.validator
 }
+
+/// The same as a whole.
+pub fn built_in() -> Arc<Library> {
+    Arc::clone(&SHIPPED)
+}

@@ -31,7 +31,8 @@ impl Walk<'_, '_> {
         let mut seen: Vec<&str> = Vec::new();
         for link in tape.children(links) {
             let Some(relation) = tape.member(link, relation).map(|relation| tape.raw(relation)) else { continue };
-            if matches!(relation, "self" | "first" | "previous" | "prev" | "next" | "last") && seen.contains(&relation) {
+            if matches!(relation, "self" | "first" | "previous" | "prev" | "next" | "last") && seen.contains(&relation)
+            {
                 self.say(&issue::ELEMENT_REPEATS, link, "A link of this relation may be there only once.");
             }
             seen.push(relation);

@@ -8,7 +8,6 @@ use crate::profile::facts::{Element, Field, Kind, Special, Type};
 use crate::profile::primitive::{Fault, Primitive};
 use crate::profile::program::{Alternative, MANY, Target};
 
-
 impl Walk<'_, '_> {
     /// All occurrences of an element that rules apply to.
     pub(super) fn occurrences(

@@ -124,7 +124,8 @@ fn a_listed_code_without_its_system_is_tolerated() {
 
 #[test]
 fn contained_resources_contain_none() {
-    let inner = json!({"resourceType": "Organization", "id": "o", "name": "O", "contained": [{"resourceType": "Location"}]});
+    let inner =
+        json!({"resourceType": "Organization", "id": "o", "name": "O", "contained": [{"resourceType": "Location"}]});
     let patient = json!({
         "resourceType": "Patient", "contained": [inner], "managingOrganization": {"reference": "#o"},
     });

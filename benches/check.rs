@@ -4,10 +4,13 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use jiff::Timestamp;
 use onward::fhir::json::{Limits, parse};
+use onward::load::synthetic::{Bundles, FreeSlot, People};
 use onward::profile::facts::r4;
 use onward::profile::library::shipped;
 use onward::profile::validate::Request;
+use onward::profile::xml;
 use serde_json::{Value, json};
 
 #[global_allocator]
@@ -84,5 +87,37 @@ fn check(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, read, check);
+/// A booking as the load tool sends it, without white space.
+fn booking() -> Vec<u8> {
+    let text = |text: &str| text.to_owned();
+    let (start, end) = (text("2026-01-05T09:00:00+00:00"), text("2026-01-05T09:10:00+00:00"));
+    let slot = FreeSlot { id: text("slot-1"), schedule: text("schedule-1"), start, end };
+    Bundles::new("111111111").booking(&People::new(1).next(), &slot, None, Timestamp::UNIX_EPOCH).body
+}
+
+fn xml_read(c: &mut Criterion) {
+    let limits = Limits::default();
+    let (text, _) = xml::write(&parse(&booking(), &limits).expect("it is JSON"));
+    let mut group = c.benchmark_group("xml");
+    group.throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("read a booking into JSON", |b| {
+        b.iter(|| xml::read(black_box(&text), &limits).expect("it is XML").json.len());
+    });
+    group.finish();
+}
+
+fn xml_write(c: &mut Criterion) {
+    let limits = Limits::default();
+    let bytes = booking();
+    let resource = parse(&bytes, &limits).expect("it is JSON");
+    let mut group = c.benchmark_group("xml");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function("write a booking", |b| b.iter(|| xml::write(black_box(&resource)).0.len()));
+    group.bench_function("write a booking from the bytes of its JSON", |b| {
+        b.iter(|| xml::write(&parse(black_box(&bytes), &limits).expect("it is JSON")).0.len());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, read, check, xml_read, xml_write);
 criterion_main!(benches);

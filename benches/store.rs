@@ -22,6 +22,10 @@ use onward::store::sqlite::{Options, SqliteStore};
 use onward::store::{Answer, Letter, Message, Store, Verdict, Work};
 use uuid::Uuid;
 
+/// As in the program; SQLite's memory comes from it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SUBMITTERS: u64 = 64;
 
 fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision, Refusal> {

@@ -25,7 +25,8 @@ use crate::outbox::health::{Health, State};
 use crate::outbox::{self, Outbox, OutboxHandle};
 use crate::pas;
 use crate::pas::channel::Channel;
-use crate::status::{Certificate, DestinationHealth, Heartbeats, StatusServer, StatusSources};
+use crate::profile::current::Current;
+use crate::status::{Certificate, DestinationHealth, Heartbeats, ProfilesHealth, Source, StatusServer, StatusSources};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Answer, Letter, Message, Store, StoreError, Verdict, Work};
 use crate::tls::reload::Reload;
@@ -78,7 +79,7 @@ pub struct App {
     pub store: Arc<dyn Store>,
     server: Server,
     _status: StatusServer,
-    _watcher: Watcher,
+    _watchers: [Watcher; 2],
     shutdown: CancellationToken,
     tracker: TaskTracker,
 }
@@ -91,6 +92,7 @@ impl App {
         let config = Arc::new(config);
         let tls = load_tls(&config)?;
         let clients = load_clients(&config)?;
+        let library = load_library(&config)?;
         let channels = load_channels(&config)?;
         let store = open_store(&config)?;
         publish_services(&config, store.as_ref()).await?;
@@ -99,19 +101,23 @@ impl App {
         let listener = bind("https", config.https.listen)?;
         let https = listener.local_addr().map_err(io("https"))?;
         let base = format!("https://{}:{}{}", config.https.host, https.port(), http::BASE);
-        let intake = Arc::new(Intake::new(Arc::clone(&store), settings(&config, &outbox)?));
+        let intake = Arc::new(Intake::new(Arc::clone(&store), settings(&config, &outbox, &library)?));
         let heartbeats = Heartbeats::default();
         let front = front(&config, Arc::clone(&intake), base.clone());
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
         let mllp = listen_mllp(&channels, &intake, &shutdown, &tracker).await?;
-        let status =
-            StatusServer::start(&config.status, sources(&config, &store, &outbox, &tls, &clients, https, heartbeats))
-                .map_err(io("status"))?;
+        let status = StatusServer::start(
+            &config.status,
+            sources(&config, &store, &outbox, &tls, &clients, https, heartbeats, &library),
+        )
+        .map_err(io("status"))?;
         let watched = std::iter::once(Arc::clone(&tls) as Arc<dyn Reload>)
             .chain(clients.iter().map(|(_, client)| Arc::clone(client) as Arc<dyn Reload>))
             .chain(channels.iter().filter_map(|(_, tls)| tls.clone().map(|tls| tls as Arc<dyn Reload>)));
-        let watcher = Watcher::start(Duration::from_secs(1), watched.collect()).map_err(io("certificate watcher"))?;
+        let second = Duration::from_secs(1);
+        let watcher = Watcher::start("tls-files", second, watched.collect()).map_err(io("certificate watcher"))?;
+        let packages = Watcher::start("packages", second, vec![library]).map_err(io("package watcher"))?;
         Ok(Self {
             base,
             https,
@@ -120,7 +126,7 @@ impl App {
             store,
             server,
             _status: status,
-            _watcher: watcher,
+            _watchers: [watcher, packages],
             shutdown,
             tracker,
         })
@@ -185,6 +191,18 @@ fn load_clients(config: &Config) -> Result<Clients, AppError> {
         .collect()
 }
 
+fn load_library(config: &Config) -> Result<Arc<Current>, AppError> {
+    let library = Current::load(config.validation.packages.clone(), Timestamp::now());
+    library.map(Arc::new).map_err(|errors| AppError::Config(format!("validation.packages:\n{}", errors.join("\n"))))
+}
+
+/// Changed packages are taken up like changed certificates, but by a thread of their own: compiling takes a while.
+impl Reload for Current {
+    fn poll(&self, now: Timestamp) {
+        Self::poll(self, now);
+    }
+}
+
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
     let rules = Rules { sandbox: config.environment.is_sandbox() };
     let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
@@ -247,7 +265,7 @@ fn outbound_tls(it: &config::Destination, client: Arc<ReloadingClient>) -> Resul
     Ok(outbox::destination::Tls { server_name, config: Arc::new(move || client.config()) })
 }
 
-fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, AppError> {
+fn settings(config: &Arc<Config>, outbox: &OutboxHandle, library: &Arc<Current>) -> Result<Settings, AppError> {
     let outbox = outbox.clone();
     let closed = Arc::clone(config);
     Ok(Settings {
@@ -258,6 +276,8 @@ fn settings(config: &Arc<Config>, outbox: &OutboxHandle) -> Result<Settings, App
             ..json::Limits::default()
         },
         entries_max: config.https.entries_max,
+        library: Arc::clone(library),
+        policies: config.policies(),
         case_system: reply::case_system(&config.https.host),
         closed: Arc::new(move |code| {
             let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
@@ -401,6 +421,7 @@ fn sources(
     clients: &Clients,
     https: SocketAddr,
     api_heartbeats: Heartbeats,
+    library: &Arc<Current>,
 ) -> StatusSources {
     let (tls, clients, outbox) = (Arc::clone(tls), clients.clone(), outbox.clone());
     StatusSources {
@@ -416,7 +437,17 @@ fn sources(
         destinations: Box::new(move || outbox.health().into_iter().map(health).collect()),
         api_address: Some(https),
         api_heartbeats,
+        profiles: Some(profiles_health(library)),
     }
+}
+
+/// What the status page tells of the packages.
+fn profiles_health(library: &Arc<Current>) -> Source<ProfilesHealth> {
+    let library = Arc::clone(library);
+    Box::new(move || {
+        let state = library.state();
+        ProfilesHealth { loaded_at: state.loaded_at, profiles: state.profiles, refused: state.refused }
+    })
 }
 
 fn certificate(of: &str, expiry: Expiry) -> Certificate {

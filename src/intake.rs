@@ -1,6 +1,8 @@
 //! The use case: receive, identify, remember, check, translate, decide, commit, answer, as a list of
 //! calls. HTTP and MLLP share this and nothing else.
 
+pub mod content;
+pub mod examine;
 mod hl7;
 
 use std::collections::HashSet;
@@ -27,7 +29,9 @@ use crate::issue::{
     CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
     OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
-use crate::profile::library::shipped;
+use crate::profile::current::Current;
+use crate::profile::library::Library;
+use crate::profile::policy::Policies;
 use crate::profile::primitive::Primitive;
 use crate::profile::validate::Request;
 use crate::store::{Answer, AnswerFn, Letter, Message, Store, StoreError, Verdict, Work};
@@ -52,6 +56,10 @@ pub struct Settings {
     pub json: Limits,
     /// Most entries of a Bundle.
     pub entries_max: usize,
+    /// The definitions that content is checked by.
+    pub library: Arc<Current>,
+    /// How bad each finding is, for each system.
+    pub policies: Policies,
     /// The system of case references.
     pub case_system: String,
     /// Is this organisation closed today?
@@ -78,6 +86,14 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// A message that is to be decided on.
+struct Translated {
+    command: Command,
+    ids: Ids,
+    /// The message as JSON, which the reply is made of.
+    json: Vec<u8>,
+}
+
 impl Intake {
     /// Ready to receive.
     pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
@@ -87,6 +103,11 @@ impl Intake {
     /// The store, for reads.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The definitions in force.
+    pub fn library(&self) -> Arc<Library> {
+        self.settings.library.get()
     }
 
     /// Is this a test environment?
@@ -119,7 +140,7 @@ impl Intake {
         let outcome = self.decide(&mut message, &headers, service.as_ref());
         match outcome {
             Err(issues) => self.keep_refused(message, issues, service.as_ref()).await,
-            Ok((command, ids)) => self.submit(message, command, ids, service).await,
+            Ok(decided) => self.submit(message, decided, service).await,
         }
     }
 
@@ -169,11 +190,14 @@ impl Intake {
         message: &mut Message,
         headers: &Headers,
         service: Option<&Service>,
-    ) -> Result<(Command, Ids), Issues> {
-        let validator = shipped();
-        let tape = validator.read(&message.body, &self.settings.json).map_err(|error| error.issue())?;
+    ) -> Result<Translated, Issues> {
+        let content = content::read(&message.body, &self.settings.json)?;
+        let library = self.settings.library.get();
+        let tape = library.validator.read(&content.json, &content.limits(&self.settings.json));
+        let tape = tape.map_err(|error| content.fault(&error))?;
         let value = tape.value(NodeId::ROOT);
-        let mut issues = self.profile(&tape, &value);
+        let mut issues = content.issues.clone();
+        issues.extend(content.placed(self.profile(&library, message, &tape, &value)));
         message.bundle = bundle_id(&value).to_owned();
         message.kind = kind(&value);
         let (checked, found) = check::check(&value, headers);
@@ -193,18 +217,22 @@ impl Intake {
             Some((command, ids)) if !issues.has_errors() => {
                 drop(checked);
                 message.issues = issues.iter().cloned().collect();
-                Ok((command, ids))
+                let json = content.json.into_owned();
+                Ok(Translated { command, ids, json })
             }
             _ => Err(issues),
         }
     }
 
-    fn profile(&self, tape: &Tape<'_>, value: &Value) -> Issues {
+    /// By the packages in force, as strictly as this sender's policy has it.
+    fn profile(&self, library: &Library, message: &Message, tape: &Tape<'_>, value: &Value) -> Issues {
         let mut issues = Issues::default();
         if self.settings.entries_max < items(value, "entry").len() {
             issues.add(&TOO_MANY_ENTRIES, "Bundle.entry");
         } else if resource_type(value) == Some("Bundle") {
-            issues.extend(shipped().check(tape, &Request::default()).issues);
+            let request = Request { now: Some(message.received_at), ..Request::default() };
+            let found = library.validator.check(tape, &request).issues;
+            issues.extend(self.settings.policies.of(&message.caller).apply(found));
         }
         issues
     }
@@ -219,8 +247,8 @@ impl Intake {
         }
     }
 
-    async fn submit(&self, message: Message, command: Command, ids: Ids, service: Option<Service>) -> Reply {
-        let request = message.body.clone();
+    async fn submit(&self, message: Message, translated: Translated, service: Option<Service>) -> Reply {
+        let Translated { command, ids, json } = translated;
         let answer = self.answer(message.id, receiver(service.as_ref()));
         let work = Work::Decide { command: Box::new(command), answer };
         match self.store.submit(message, work).await {
@@ -228,7 +256,7 @@ impl Intake {
                 if 0 < letters {
                     (self.settings.wake)();
                 }
-                match ids.reply(&request, &decision, &self.settings.case_system) {
+                match ids.reply(&json, &decision, &self.settings.case_system) {
                     Some(body) => Reply { status: 200, body },
                     None => self.internal(service.as_ref()),
                 }

@@ -88,7 +88,7 @@ macro_rules! codes {
     };
 }
 
-// 1xxx the request and its headers · 2xxx JSON and FHIR structure · 3xxx the message's rules ·
+// 1xxx the request and its headers · 2xxx JSON, XML and FHIR structure · 3xxx the message's rules ·
 // 4xxx what is already held · 5xxx identity and access · 6xxx HL7 v2 · 9xxx the gateway itself.
 codes! {
     HEADER_MISSING "ONW-1001" Error "required" BadRequest "A header that every request must carry is missing."
@@ -118,7 +118,7 @@ codes! {
 
     JSON_INVALID "ONW-2001" Error "structure" BadRequest "The body is not well-formed JSON."
     JSON_DUPLICATE_KEY "ONW-2002" Error "structure" BadRequest "An object has the same key twice."
-    JSON_TOO_DEEP "ONW-2003" Error "structure" BadRequest "The JSON is nested deeper than is read here."
+    JSON_TOO_DEEP "ONW-2003" Error "structure" BadRequest "The body is nested deeper than is read here."
     UTF8_INVALID "ONW-2004" Error "structure" BadRequest "The body is not valid UTF-8."
     RESOURCE_TYPE "ONW-2005" Error "structure" BadRequest "The resource is not of the type that belongs here."
     ELEMENT_UNKNOWN "ONW-2006" Error "structure" BadRequest "FHIR R4 has no such element here."
@@ -151,6 +151,14 @@ codes! {
     INVARIANT "ONW-2032" Error "invariant" BadRequest "A rule of R4 or of a profile does not hold."
     INVARIANT_NOT_CHECKED "ONW-2033" Warning "incomplete" BadRequest "A rule could not be evaluated, so it was not checked."
     TOO_MANY_ISSUES "ONW-2034" Error "too-long" BadRequest "There are more problems than are listed."
+    MARKUP_IN_TEXT "ONW-2035" Error "invalid" BadRequest "A text looks like HTML, which whoever shows it may run."
+    PROFILE_MISSING "ONW-2036" Error "not-found" BadRequest "A profile asks for conformance to another one that is not loaded, so it was not checked."
+
+    XML_INVALID "ONW-2051" Error "structure" BadRequest "The body is not well-formed XML, or not in the form of XML that is read here."
+    XML_FORBIDDEN "ONW-2052" Error "structure" BadRequest "The XML has a document type, an entity or a processing instruction, none of which is read here."
+    XML_NAMESPACE "ONW-2053" Error "structure" BadRequest "An XML element is not in the namespace that belongs here."
+    XML_CONTENT "ONW-2054" Error "structure" BadRequest "The XML has an attribute, a text or a second resource where FHIR has none."
+    ELEMENT_ORDER "ONW-2055" Error "structure" BadRequest "The XML has elements in another order than that of their definition."
 
     WORKFLOW "ONW-3001" Error "invariant" BadRequest "The combination of event, reason, category and status is not a workflow of the standard."
     VERSION_MISSING "ONW-3002" Error "invariant" BadRequest "Bundle.meta.versionId, the Application version, is missing."

@@ -14,7 +14,8 @@
 //!                                         store     bars
 //! ```
 //!
-//! * **receive**: bytes and headers, within limits ([`http`], [`mllp`]). The bytes are kept as they came.
+//! * **receive**: bytes and headers, within limits ([`http`], [`mllp`]). The bytes are kept as they came; what follows
+//!   works on JSON, which XML is turned into ([`intake::content`]).
 //! * **identify**: the certificate says which registered system calls, and for which organisations it may act
 //!   ([`http::Systems`], [`intake::Caller`]).
 //! * **remember**: the ledger of first answers. A repeat is answered from it, whatever crashed in between
@@ -102,6 +103,11 @@
 //! * [`bars::outcome`] is the place where kinds of failure meet status codes. It was to be in [`http`]; but what a
 //!   refusal looks like is the standard's matter, and it is also needed where the answer is rendered, inside the
 //!   transaction.
+//! * XML is turned into JSON and back at the edge ([`fhir::xml`]); there is no tree that stands for both. So there is one
+//!   check, one translation and one reply, and JSON, which nearly all send, pays nothing. The reader and the writer stand
+//!   with the other form in [`fhir`] and know no types: they ask a small trait, [`fhir::xml::Schema`], which
+//!   [`profile::xml`] answers from R4's facts. The way back from the JSON to the places in the XML is a list of offsets.
+//!   The journal has no column for the form: the first byte of a body tells it ([`fhir::form`]).
 //! * [`tls`] and [`load`] are rooms of their own. Certificates are checked by the listener, by the outbox and by the
 //!   command line; the synthetic messages serve the load tool, the demo and the tests.
 //! * A success of BaRS keeps no reply body in the ledger. The standard answers a repeat of a success with 409, so the

@@ -9,13 +9,14 @@ use super::use_cases::{self, UseCase};
 use super::workflow;
 use super::{negotiate, search, systems};
 use crate::booking::service::Service;
+use crate::fhir::form::Form;
 
 /// An interaction that is offered. The HTTP routes are matched from this table.
 #[derive(Debug)]
 pub struct Interaction {
     /// HTTP method.
     pub method: &'static str,
-    /// Path below the base; `{id}` stands for one part.
+    /// Path below the base; `{id}` or `{type}` stands for one part.
     pub path: &'static str,
     /// What it does.
     pub kind: Kind,
@@ -35,7 +36,12 @@ pub enum Kind {
     AppointmentRead,
     ServiceRequestSearch,
     ServiceRequestRead,
+    Validate,
+    Schema,
 }
+
+/// The path that answers with something else than a FHIR resource.
+pub const SCHEMA: &str = "/StructureDefinition/{id}/$schema";
 
 /// All of them. Paths are case-sensitive.
 pub static INTERACTIONS: &[Interaction] = &[
@@ -72,6 +78,19 @@ pub static INTERACTIONS: &[Interaction] = &[
         kind: Kind::ServiceRequestRead,
         summary: "one referral",
     },
+    Interaction {
+        method: "POST",
+        path: "/$validate",
+        kind: Kind::Validate,
+        summary: "everything that is wrong with a resource; nothing is done with it",
+    },
+    Interaction {
+        method: "POST",
+        path: "/{type}/$validate",
+        kind: Kind::Validate,
+        summary: "the same of a resource of this type",
+    },
+    Interaction { method: "GET", path: SCHEMA, kind: Kind::Schema, summary: "a profile as a JSON Schema 2020-12" },
 ];
 
 /// Paths that the standard has and that are not offered.
@@ -101,7 +120,7 @@ pub fn capability_statement(base: &str, started: Timestamp) -> Value {
         "software": { "name": "Onward", "version": env!("CARGO_PKG_VERSION") },
         "implementation": { "description": "BaRS receiver", "url": base },
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json"],
+        "format": [Form::Json.media_type(), Form::Xml.media_type()],
         "rest": [{
             "mode": "server",
             "security": { "service": [{ "coding": [{
@@ -112,6 +131,9 @@ pub fn capability_statement(base: &str, started: Timestamp) -> Value {
             "operation": [{
                 "name": "process-message",
                 "definition": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
+            }, {
+                "name": "validate",
+                "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
             }],
         }],
         "messaging": [{

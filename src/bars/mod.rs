@@ -3,6 +3,7 @@
 //! [`use_cases`]; everything else follows from them.
 
 pub mod definitions;
+pub mod necessity;
 pub mod systems;
 pub mod use_cases;
 pub mod workflow;

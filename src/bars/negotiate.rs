@@ -1,58 +1,153 @@
-//! Forms and versions (BaRS Core, "Content negotiation"). The version in `Accept` is that of BaRS Core;
-//! only its major number counts.
+//! Forms and versions (BaRS Core, "Content negotiation"; R4 3.1.0.1.11, 2.1.0.6). The version in `Accept` is that of
+//! BaRS Core; only its major number counts.
 
+use crate::fhir::form::Form;
 use crate::issue::{Issue, MEDIA_TYPE, NOT_ACCEPTABLE, VERSION_MISSING, VERSION_UNSUPPORTED};
 
 /// The version of BaRS Core that this gateway speaks.
 pub const CORE_VERSION: &str = "1.5.0";
 
-/// Media types that are read and written.
-const JSON: &[&str] = &["application/fhir+json", "application/json", "text/json", "json"];
+/// The version of FHIR, as the parameter `fhirVersion` has it.
+const FHIR_VERSION: &str = "4.0";
 
-/// Can the answer be given as it is asked for? `_format` wins over `Accept`.
-pub fn accept(accept: Option<&str>, format: Option<&str>) -> Result<(), Issue> {
+/// Names of forms; the short ones are for `_format`.
+const NAMES: &[(&str, Form)] = &[
+    ("application/fhir+json", Form::Json),
+    ("application/json", Form::Json),
+    ("text/json", Form::Json),
+    ("json", Form::Json),
+    ("application/fhir+xml", Form::Xml),
+    ("application/xml", Form::Xml),
+    ("text/xml", Form::Xml),
+    ("xml", Form::Xml),
+];
+
+/// The form in which the answer is given. `_format` wins over `Accept`; `otherwise` is given where both leave it open.
+pub fn accept(accept: Option<&str>, format: Option<&str>, otherwise: Form) -> Result<Form, Issue> {
     // A `+` in a query that was not percent-encoded arrives as a blank.
-    let format = format.map(|format| format.replace(' ', "+"));
+    let format = format.map(|format| format.trim().replace(' ', "+")).filter(|format| !format.is_empty());
     let wanted = format.as_deref().or(accept).unwrap_or("*/*");
-    let offers: Vec<Offer> = wanted.split(',').map(Offer::read).collect();
     let at = if format.is_some() { "http._format" } else { "http.Accept" };
-    if !offers.iter().any(|offer| offer.json) {
-        return Err(Issue::new(&NOT_ACCEPTABLE, at));
-    }
+    let form = best(wanted, otherwise).ok_or_else(|| Issue::new(&NOT_ACCEPTABLE, at))?;
     // The version may stand in Accept while _format only names the form.
-    let versions = accept.into_iter().flat_map(|accept| accept.split(',')).filter_map(|range| Offer::read(range).major);
+    let versions = accept.into_iter().flat_map(ranges).filter_map(|range| range.version);
     match versions.max() {
         Some(major) if major != 1 => {
             Err(Issue::with(&NOT_ACCEPTABLE, "http.Accept", "Only major version 1 is spoken here."))
         }
-        _ => Ok(()),
+        _ => Ok(form),
     }
 }
 
-struct Offer {
-    json: bool,
-    major: Option<u32>,
+/// The form that is wanted most; of two that are wanted alike, the one that is named first.
+fn best(wanted: &str, otherwise: Form) -> Option<Form> {
+    let ranges: Vec<Range> = ranges(wanted).collect();
+    let other = if otherwise == Form::Json { Form::Xml } else { Form::Json };
+    let (first, second) = (weight(&ranges, otherwise), weight(&ranges, other));
+    match (first, second) {
+        (None, None) => None,
+        (first, second) if first == second => Some(named_first(&ranges).unwrap_or(otherwise)),
+        (first, second) => Some(if second < first { otherwise } else { other }),
+    }
 }
 
-impl Offer {
+/// How much a form is wanted: the weight of the range that fits it most closely; `None` where that is nothing.
+fn weight(ranges: &[Range], form: Form) -> Option<u16> {
+    let fits = ranges.iter().filter_map(|range| Some((range.media.closeness(form)?, range.weight)));
+    let closest = fits.max_by_key(|(closeness, weight)| (*closeness, *weight));
+    closest.map(|(_, weight)| weight).filter(|weight| 0 < *weight)
+}
+
+fn named_first(ranges: &[Range]) -> Option<Form> {
+    ranges.iter().find_map(|range| match range.media {
+        Media::Named(form) if 0 < range.weight => Some(form),
+        _ => None,
+    })
+}
+
+/// What a range of `Accept` covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    /// One form, by any of its names.
+    Named(Form),
+    /// `application/*` and `text/*`.
+    AnyOfType,
+    /// `*/*`.
+    Any,
+    /// Neither form.
+    Nothing,
+}
+
+impl Media {
+    fn closeness(self, form: Form) -> Option<u8> {
+        match self {
+            Self::Named(own) => (own == form).then_some(2),
+            Self::AnyOfType => Some(1),
+            Self::Any => Some(0),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// One range of `Accept` (RFC 9110 section 12.5.1).
+struct Range {
+    media: Media,
+    /// In thousandths.
+    weight: u16,
+    /// The major version of BaRS Core.
+    version: Option<u32>,
+}
+
+fn ranges(header: &str) -> impl Iterator<Item = Range> {
+    header.split(',').map(str::trim).filter(|range| !range.is_empty()).map(Range::read)
+}
+
+impl Range {
     fn read(range: &str) -> Self {
-        let mut parts = range.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let json = media.is_empty() || media == "*/*" || media == "application/*" || JSON.contains(&media.as_str());
-        let version =
-            parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("version"));
-        let major = version.and_then(|(_, value)| major(value.trim().trim_matches('"')));
-        Self { json, major }
+        let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let mut found = Self { media: media(name.trim()), weight: 1000, version: None };
+        for (name, value) in parameters.split(';').filter_map(|part| part.split_once('=')) {
+            let value = value.trim().trim_matches('"');
+            match name.trim().to_ascii_lowercase().as_str() {
+                "q" => found.weight = thousandths(value),
+                "version" => found.version = major(value),
+                "fhirversion" if value != FHIR_VERSION => found.media = Media::Nothing,
+                _ => {}
+            }
+        }
+        found
     }
 }
 
-/// Can the body be read? An absent Content-Type is taken as JSON: parsing will tell.
-pub fn content_type(value: Option<&str>) -> Result<(), Issue> {
-    let media = value.and_then(|value| value.split(';').next()).map(|media| media.trim().to_ascii_lowercase());
-    match media {
-        None => Ok(()),
-        Some(media) if JSON.contains(&media.as_str()) => Ok(()),
-        Some(_) => Err(Issue::with(&MEDIA_TYPE, "http.Content-Type", "Send application/fhir+json.")),
+fn media(name: &str) -> Media {
+    match name.to_ascii_lowercase().as_str() {
+        "*/*" | "*" => Media::Any,
+        "application/*" | "text/*" => Media::AnyOfType,
+        name => form_named(name).map_or(Media::Nothing, Media::Named),
+    }
+}
+
+fn form_named(name: &str) -> Option<Form> {
+    NAMES.iter().find(|(own, _)| *own == name).map(|(_, form)| *form)
+}
+
+/// `0.5` as 500; what is no weight counts as the full one.
+fn thousandths(weight: &str) -> u16 {
+    match weight.parse::<f32>() {
+        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0).round() as u16,
+        _ => 1000,
+    }
+}
+
+/// The form that the body is said to have; `None` where nothing is said.
+pub fn content_type(value: Option<&str>) -> Result<Option<Form>, Issue> {
+    let Some(value) = value else { return Ok(None) };
+    match Range::read(value).media {
+        Media::Named(form) => Ok(Some(form)),
+        _ => {
+            let text = "Send application/fhir+json or application/fhir+xml, of FHIR version 4.0.";
+            Err(Issue::with(&MEDIA_TYPE, "http.Content-Type", text))
+        }
     }
 }
 
@@ -74,26 +169,67 @@ fn major(version: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn chosen(accepted: &str, format: &str) -> Result<Form, &'static str> {
+        let given = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+        let accepted: &'static str = accepted.to_owned().leak();
+        let format: &'static str = format.to_owned().leak();
+        accept(given(accepted), given(format), Form::Json).map_err(|issue| issue.code.id)
+    }
+
     #[test]
-    fn takes_json_of_major_version_1() {
-        for text in [
-            "application/fhir+json; version=1.1.0",
-            "*/*",
-            "application/fhir+xml, application/fhir+json;version=1.0.0-beta",
-            "application/json",
+    fn the_form_is_the_one_that_is_wanted_most() {
+        for (accepted, format, form) in [
+            ("", "", Form::Json),
+            ("*/*", "", Form::Json),
+            ("application/*", "", Form::Json),
+            ("application/json", "", Form::Json),
+            ("application/fhir+json; version=1.1.0", "", Form::Json),
+            ("text/xml", "", Form::Xml),
+            ("Application/FHIR+XML; fhirVersion=4.0; version=1.5.0", "", Form::Xml),
+            ("application/fhir+xml, application/fhir+json", "", Form::Xml),
+            ("application/fhir+json, application/fhir+xml", "", Form::Json),
+            ("application/fhir+xml;q=0.5, application/fhir+json;version=1.0.0-beta", "", Form::Json),
+            ("application/fhir+xml;q=0.9, */*;q=0.1", "", Form::Xml),
+            ("application/fhir+json;q=0, */*", "", Form::Xml),
+            ("text/html, application/xml;q=0.9, */*;q=0.8", "", Form::Xml),
+            ("application/fhir+xml", "application/fhir json", Form::Json),
+            ("application/fhir+json", "xml", Form::Xml),
+            ("text/html", "json", Form::Json),
+            ("application/fhir+xml", " ", Form::Xml),
         ] {
-            assert!(accept(Some(text), None).is_ok(), "{text}");
+            assert_eq!(chosen(accepted, format), Ok(form), "{accepted:?} {format:?}");
         }
-        assert!(accept(None, None).is_ok());
-        assert!(accept(Some("application/fhir+xml"), Some("application/fhir json")).is_ok(), "_format wins");
+    }
+
+    #[test]
+    fn what_is_left_open_follows_the_request() {
+        assert_eq!(accept(None, None, Form::Xml), Ok(Form::Xml));
+        assert_eq!(accept(Some("*/*"), None, Form::Xml), Ok(Form::Xml));
+        assert_eq!(accept(Some("application/json"), None, Form::Xml), Ok(Form::Json));
     }
 
     #[test]
     fn refuses_other_forms_and_versions() {
-        for text in ["application/fhir+json; version=2.0.0", "application/fhir+xml", "text/html"] {
-            assert_eq!(accept(Some(text), None).unwrap_err().code.id, NOT_ACCEPTABLE.id, "{text}");
+        for (accepted, format) in [
+            ("application/fhir+json; version=2.0.0", ""),
+            ("application/fhir+xml; version=2.0.0", "xml"),
+            ("text/html", ""),
+            ("application/fhir+json;q=0", ""),
+            ("application/fhir+json; fhirVersion=3.0", ""),
+            ("application/fhir+json", "turtle"),
+        ] {
+            assert_eq!(chosen(accepted, format), Err(NOT_ACCEPTABLE.id), "{accepted:?} {format:?}");
         }
-        assert!(accept(Some("application/fhir+json"), Some("xml")).is_err());
+    }
+
+    #[test]
+    fn bodies_are_what_they_are_said_to_be() {
+        assert_eq!(content_type(None), Ok(None));
+        assert_eq!(content_type(Some("application/fhir+xml; charset=utf-8; fhirVersion=4.0")), Ok(Some(Form::Xml)));
+        assert_eq!(content_type(Some("text/json")), Ok(Some(Form::Json)));
+        for other in ["text/plain", "*/*", "application/*", "application/fhir+json; fhirVersion=5.0", ""] {
+            assert_eq!(content_type(Some(other)).unwrap_err().code.id, MEDIA_TYPE.id, "{other}");
+        }
     }
 
     #[test]

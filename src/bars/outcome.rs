@@ -73,25 +73,63 @@ pub fn outcome(issues: &Issues, who: &str) -> Vec<u8> {
     outcome.to_string().into_bytes()
 }
 
+/// What `$validate` answers: every finding in the order of the document, or that there is none (R4 3.1.0.11).
+pub fn findings(issues: &Issues) -> Vec<u8> {
+    let mut found: Vec<Value> = issues.iter().map(finding).collect();
+    if found.is_empty() {
+        let text = "All OK";
+        found.push(json!({ "severity": "information", "code": "informational", "details": { "text": text }, "diagnostics": text }));
+    }
+    json!({ "resourceType": "OperationOutcome", "issue": found }).to_string().into_bytes()
+}
+
+fn finding(issue: &Issue) -> Value {
+    let hint = issue.hint().map(|hint| format!(" {hint}")).unwrap_or_default();
+    let details = json!({
+        "coding": [{ "system": systems::ONWARD_CODES, "code": issue.code.id, "display": issue.code.meaning }],
+        "text": issue.text,
+    });
+    placed(issue, details, format!("{issue}{hint}"))
+}
+
 fn describe(issue: &Issue, who: &str) -> Value {
     let (status, code) = status(issue.code.fault);
+    let details = json!({
+        "coding": [
+            { "system": systems::ERRORS, "code": code, "display": format!("{status} - {code}") },
+            { "system": systems::ONWARD_CODES, "code": issue.code.id },
+        ],
+        "text": next_move(issue.code.fault),
+    });
+    let position = issue.position.map(|(line, column)| format!(" (line {line}, column {column})")).unwrap_or_default();
+    placed(issue, details, format!("{who} was unable to process the request: {issue}{position}"))
+}
+
+/// An issue with its place, its line and column, and the rule that is broken, as far as they are known.
+fn placed(issue: &Issue, details: Value, diagnostics: String) -> Value {
+    const STANDARD: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-";
     let severity = match issue.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Information => "information",
     };
+    let mut extensions = Vec::new();
+    if let Some((line, column)) = issue.position {
+        extensions.push(json!({ "url": format!("{STANDARD}line"), "valueInteger": line }));
+        extensions.push(json!({ "url": format!("{STANDARD}col"), "valueInteger": column }));
+    }
+    if !issue.rule.is_empty() {
+        extensions.push(json!({ "url": format!("{STANDARD}source"), "valueString": issue.rule }));
+    }
     let mut out = json!({
         "severity": severity,
         "code": issue.code.fhir,
-        "details": {
-            "coding": [
-                { "system": systems::ERRORS, "code": code, "display": format!("{status} - {code}") },
-                { "system": systems::ONWARD_CODES, "code": issue.code.id },
-            ],
-            "text": next_move(issue.code.fault),
-        },
-        "diagnostics": format!("{who} was unable to process the request: {issue}"),
+        "details": details,
+        "diagnostics": diagnostics,
     });
+    if !extensions.is_empty() {
+        out["extension"] = json!(extensions);
+    }
     if !issue.at.is_empty() {
         out["expression"] = json!([issue.at]);
     }

@@ -27,6 +27,8 @@ pub const VERIFICATION: &str =
 pub const CONTACT_RANK: &str = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-ContactRank";
 /// What every MessageDefinition's URL begins with.
 pub const DEFINITION_PREFIX: &str = "https://fhir.nhs.uk/MessageDefinition/";
+/// Where the URLs of this gateway's own profiles begin (`profiles/onward`).
+pub const ONWARD_PROFILES: &str = "https://fhir.onward.health/StructureDefinition/";
 /// The receiver's own human-readable case reference.
 pub const CASE_REFERENCE: &str = "https://onward.invalid/Id/case-reference";
 

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::place::Place;
 use super::{CallerFault, print, print_bytes, print_json, table};
 use crate::bars::report::{self, Report};
-use crate::fhir::json as reader;
+use crate::fhir::json::{self as reader, Limits};
+use crate::intake::content;
 use crate::store::{Answer, IssueRow, MessageRow, Page};
 
 /// Look at what came in and what became of it.
@@ -99,7 +100,9 @@ fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
 
 /// What was translated into the booking model, and what is only carried along: element paths, no values.
 fn mapping(row: &MessageRow, body: &[u8]) -> Option<Report> {
-    let value = (row.channel == "https").then(|| reader::parse(body, &reader::Limits::default()).ok()).flatten()?;
+    let limits = Limits::default();
+    let content = (row.channel == "https").then(|| content::read(body, &limits).ok()).flatten()?;
+    let value = reader::parse(&content.json, &content.limits(&limits)).ok()?;
     Some(report::report(&value))
 }
 

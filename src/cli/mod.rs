@@ -13,6 +13,7 @@ pub mod man;
 pub mod messages;
 pub mod outbox;
 pub mod place;
+pub mod profiles;
 pub mod serve;
 pub mod slots;
 mod table;
@@ -54,6 +55,9 @@ pub enum Command {
     /// Make development certificates, or say why a handshake would fail.
     #[command(subcommand)]
     Tls(tls::TlsCommand),
+    /// Look at profiles, check packages of them, and bring packages in.
+    #[command(subcommand)]
+    Profiles(profiles::ProfilesCommand),
     /// Bring a diary in.
     #[command(subcommand)]
     Slots(slots::SlotsCommand),
@@ -95,6 +99,7 @@ impl Cli {
             Command::Tls(command) => command.run(self.json),
             Command::Serve(args) => args.run(self.json),
             Command::Config(command) => command.run(self.json),
+            Command::Profiles(command) => command.run(self.json),
             Command::Slots(command) => command.run(self.json),
             Command::Outbox(command) => command.run(self.json),
             Command::Messages(command) => command.run(self.json),

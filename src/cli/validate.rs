@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::CallerFault;
 use crate::fhir::json::Limits;
+use crate::intake::content::{self, Content};
 use crate::issue::{Issue, Severity};
 use crate::profile::library::Library;
 use crate::profile::package;
@@ -270,14 +271,29 @@ fn check_file(library: &Library, profiles: &[&Profile], policy: &Policy, path: &
 
 fn check(library: &Library, profiles: &[&Profile], policy: &Policy, file: String, bytes: &[u8]) -> Checked {
     let limits = Limits { bytes_max: 256 << 20, depth_max: 256, values_max: 16 << 20 };
-    let issues = match library.validator.read(bytes, &limits) {
-        Err(error) => vec![error.issue()],
-        Ok(tape) => {
-            let report = library.validator.check(&tape, &Request { profiles, now: Some(jiff::Timestamp::now()) });
-            policy.apply(report.issues).iter().cloned().collect()
-        }
+    let issues = match content::read(bytes, &limits) {
+        Err(issue) => vec![issue],
+        Ok(content) => checked(library, profiles, policy, &content, &limits),
     };
     Checked { file, issues }
+}
+
+fn checked(
+    library: &Library,
+    profiles: &[&Profile],
+    policy: &Policy,
+    content: &Content<'_>,
+    limits: &Limits,
+) -> Vec<Issue> {
+    match library.validator.read(&content.json, &content.limits(limits)) {
+        Err(error) => vec![content.fault(&error)],
+        Ok(tape) => {
+            let report = library.validator.check(&tape, &Request { profiles, now: Some(jiff::Timestamp::now()) });
+            let mut issues = content.issues.clone();
+            issues.extend(content.placed(report.issues));
+            policy.apply(issues).iter().cloned().collect()
+        }
+    }
 }
 
 /// How often each rule was broken.

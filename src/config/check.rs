@@ -10,6 +10,7 @@ use super::{ClientAuth, Config, Destination, Mllp, System};
 use crate::booking::identifier::OdsCode;
 use crate::issue::Severity;
 use crate::pas::channel::Channel;
+use crate::profile::policy::Which;
 
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,7 @@ impl Config {
         check_addresses(self, &mut findings);
         self.mllp.iter().enumerate().for_each(|(i, it)| check_mllp(&format!("mllp[{i}]"), it, &mut findings));
         self.system.iter().enumerate().for_each(|(i, it)| check_system(&format!("system[{i}]"), it, &mut findings));
+        check_validation(self, &mut findings);
         check_names(self, &mut findings);
         check_services(self, &mut findings);
         for (index, destination) in self.destination.iter().enumerate() {
@@ -173,6 +175,18 @@ fn check_system(at: &str, system: &System, findings: &mut Findings) {
     findings.error_if(faceless, at, "needs certificate_sha256, common_name or uri to be recognised by");
     if system.organisations.is_empty() {
         findings.warning(format!("{at}.organisations"), "it may act for nobody, so everything it sends is refused");
+    }
+}
+
+fn check_validation(config: &Config, findings: &mut Findings) {
+    for (index, path) in config.validation.packages.iter().enumerate().filter(|(_, path)| !path.exists()) {
+        let text = format!("there is no file or folder {}", path.display());
+        findings.error(format!("validation.packages[{index}]"), text);
+    }
+    for rule in config.validation.rules.keys().filter(|rule| Which::parse(rule).is_none()) {
+        let text =
+            "is neither the code of a finding about content (ONW-2005 and following) nor a profile's URL with # or *";
+        findings.error(format!("validation.rules.\"{rule}\""), text);
     }
 }
 

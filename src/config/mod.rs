@@ -14,6 +14,7 @@ mod overlay;
 mod paths;
 mod sections;
 mod system;
+mod validation;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub use https::{ClientAuth, Https};
 pub use mllp::{Mllp, ServerTls};
 pub use sections::{Environment, Log, LogFormat, Retention, Status, Store};
 pub use system::{Fingerprint, FingerprintError, Organisations, System};
+pub use validation::Validation;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Config {
     pub log: Log,
     /// How long things are kept.
     pub retention: Retention,
+    /// What messages are held to.
+    pub validation: Validation,
     /// Listeners for HL7 v2 over MLLP.
     pub mllp: Vec<Mllp>,
     /// Client systems that may call.

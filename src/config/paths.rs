@@ -16,6 +16,7 @@ impl Config {
         let https = &mut self.https;
         let mut files = vec![&mut self.store.path, &mut https.cert, &mut https.key];
         files.extend(https.client_ca.iter_mut().chain(https.crl.iter_mut()));
+        files.extend(&mut self.validation.packages);
         for tls in self.mllp.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             files.extend([&mut tls.cert, &mut tls.key]);
             files.extend(tls.client_ca.as_mut());

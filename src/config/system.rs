@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::booking::identifier::{OdsCode, OdsCodeError};
+use crate::profile::policy::Mode;
 
 /// `[[system]]`. One of `certificate_sha256`, `common_name` and `uri` says which certificate is its own;
 /// where several are set, any one of them is enough.
@@ -21,6 +22,8 @@ pub struct System {
     pub organisations: Organisations,
     /// What it may do, for the rules of the API; empty: everything that a client may.
     pub roles: Vec<String>,
+    /// How strictly its messages are checked: `strict`, `bars` or `lenient`; not set: as `validation.policy` says.
+    pub validation: Option<Mode>,
 }
 
 /// SHA-256 of a certificate, in lower-case hexadecimal.

@@ -169,3 +169,45 @@ fn every_mistake_is_found() {
         ]
     );
 }
+
+#[test]
+fn the_policy_is_for_all_for_a_system_and_for_a_rule() {
+    use crate::issue::{CODE_UNKNOWN, Issue, Issues, SLICE_MISSING};
+    let text = r#"
+[validation]
+policy = "lenient"
+[validation.rules]
+"ONW-2025" = "off"
+[[system]]
+id = "gp"
+validation = "strict"
+"#;
+    let config = read(text, &[]).unwrap();
+    let policies = config.policies();
+    let severity = |system: &str, code| {
+        let found = policies.of(system).apply(Issues::from(Issue::new(code, "Patient")));
+        found.iter().next().map(|issue| issue.severity)
+    };
+    assert_eq!(severity("other", &CODE_UNKNOWN), Some(Severity::Warning));
+    assert_eq!(severity("gp", &CODE_UNKNOWN), Some(Severity::Error));
+    assert_eq!(severity("gp", &SLICE_MISSING), None);
+    assert_eq!(read(&config.show(), &[]).unwrap(), config);
+}
+
+#[test]
+fn rules_and_packages_that_do_not_exist_are_told() {
+    let text = r#"
+[validation]
+packages = ["no/such/folder"]
+[validation.rules]
+"ONW-2001" = "off"
+"ONW-9999" = "off"
+"ONW-2020" = "off"
+"pat-1" = "off"
+"http://hl7.org/fhir/StructureDefinition/Patient#pat-1" = "warning"
+"#;
+    let findings = read(text, &[]).unwrap().check();
+    let told = |start: &str| findings.iter().filter(|it| it.setting.starts_with(start)).count();
+    assert_eq!((told("validation.packages"), told("validation.rules")), (1, 3), "{findings:?}");
+    assert!(complaint("[validation]\npolicy = \"loose\"", &[]).contains("validation.policy"));
+}

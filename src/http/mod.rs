@@ -2,7 +2,9 @@
 //! interactions. Whatever fails is answered with an OperationOutcome, a panic included.
 
 mod body;
+mod form;
 mod identify;
+mod operations;
 mod reads;
 mod server;
 mod throttle;
@@ -19,10 +21,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 
-use crate::bars::capability::{INTERACTIONS, Interaction, Kind, NOT_OFFERED};
+use crate::bars::capability::{INTERACTIONS, Interaction, Kind, NOT_OFFERED, SCHEMA};
 use crate::bars::headers::{self, Headers, Strictness};
-use crate::bars::negotiate;
+use crate::bars::negotiate::CORE_VERSION;
 use crate::bars::search::Params;
+use crate::fhir::form::Form;
 use crate::intake::{self, Caller, Intake, Reply};
 use crate::issue::{
     CLIENT_UNKNOWN, HEADERS_TOO_LARGE, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, PATH_UNKNOWN,
@@ -82,7 +85,9 @@ impl Front {
             .record(began.elapsed().as_secs_f64());
         metrics::counter!(crate::telemetry::metric::REQUESTS, "route" => name, "status" => reply.status.to_string())
             .increment(1);
-        respond(&request, reply)
+        let is_schema = name == SCHEMA && reply.status == 200;
+        let form = if is_schema { None } else { Some(form::wanted(&request).unwrap_or_default()) };
+        respond(&request, reply, form)
     }
 
     async fn answer(
@@ -107,6 +112,7 @@ impl Front {
         let (headers, issues) = read_headers(request, interaction.kind);
         match interaction.kind {
             Kind::ProcessMessage => self.process_message(request, payload, caller.as_ref(), headers, issues).await,
+            Kind::Validate => self.validate(request, payload, caller.as_ref(), issues, id).await,
             kind => self.read(kind, request, caller.as_ref(), &headers, issues, id),
         }
     }
@@ -117,12 +123,16 @@ impl Front {
         payload: Payload,
         caller: Option<&Caller>,
         headers: Headers,
-        issues: Issues,
+        mut issues: Issues,
     ) -> Reply {
         let body = match body::read(request, payload, &self.limits).await {
             Ok(body) => body,
             Err(issue) => return intake::refusal(&issue.into(), "Onward"),
         };
+        if let Err(issue) = form::agrees(request, &body) {
+            let later = std::mem::replace(&mut issues, issue.into());
+            issues.extend(later);
+        }
         let wait = std::time::Duration::from_millis(self.limits.answer_timeout_ms);
         let work = self.intake.process_message(caller, headers, issues, body);
         // The work goes on when the answer comes too late; the sender's retry then finds it in the ledger.
@@ -183,40 +193,51 @@ fn allowed(path: &str) -> String {
     methods.map(|method| if method == "GET" { "GET, HEAD" } else { method }).collect::<Vec<_>>().join(", ")
 }
 
-/// The id that stands for `{id}`, empty where the pattern has none. `/Slot` is not `/Slot/`.
+/// What stands for the part in braces, empty where the pattern has none. `/Slot` is not `/Slot/`.
 fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
-    match pattern.strip_suffix("{id}") {
-        Some(start) => path.strip_prefix(start).filter(|id| !id.contains('/')),
-        None => (pattern == path || pattern.replace('$', "%24") == path).then_some(""),
-    }
+    let encoded = pattern.replace('$', "%24");
+    part(pattern, path).or_else(|| part(&encoded, path))
+}
+
+fn part<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    let braces = pattern.split_once('{').and_then(|(start, rest)| Some((start, rest.split_once('}')?.1)));
+    let Some((start, end)) = braces else { return (pattern == path).then_some("") };
+    path.strip_prefix(start)?.strip_suffix(end).filter(|found| !found.contains('/'))
 }
 
 fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
     let get = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let strictness = match kind {
-        Kind::Metadata => Strictness::Nothing,
+        // The standard's headers are for the standard's own interactions.
+        Kind::Metadata | Kind::Validate | Kind::Schema => Strictness::Nothing,
         Kind::ProcessMessage => Strictness::IdsAndTarget,
         _ => Strictness::Ids,
     };
     let (headers, mut issues) = headers::read(get, strictness);
-    let format = Params::read(request.query_string());
-    let mut forms = vec![negotiate::accept(get("Accept"), format.first("_format"))];
-    if kind == Kind::ProcessMessage {
-        forms.push(negotiate::content_type(get("Content-Type")));
-    }
     // The form comes first: nothing else can be said in a form that the caller cannot read.
     let mut found = Issues::default();
-    forms.into_iter().filter_map(Result::err).for_each(|issue| found.push(issue));
+    let wanted = if kind == Kind::Schema { None } else { form::wanted(request).err() };
+    wanted.into_iter().for_each(|issue| found.push(issue));
+    if matches!(kind, Kind::ProcessMessage | Kind::Validate) {
+        form::sent(request).err().into_iter().for_each(|issue| found.push(issue));
+    }
     found.extend(std::mem::take(&mut issues));
     (headers, found)
 }
 
-/// The answer with the echoed ids, gzipped where that is asked for and worth it.
-fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
+/// The answer in the form of FHIR that is wanted, or else a JSON Schema, with the echoed ids, gzipped where that is asked for and worth it.
+fn respond(request: &HttpRequest, reply: Reply, form: Option<Form>) -> HttpResponse {
+    let (body, media) = match form {
+        None => (reply.body, "application/schema+json".to_owned()),
+        Some(form) => {
+            let (body, form) = form::written(reply.body, form);
+            (body, format!("{}; version={CORE_VERSION}", form.media_type()))
+        }
+    };
     let status = actix_web::http::StatusCode::from_u16(reply.status)
         .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
-    response.insert_header((header::CONTENT_TYPE, "application/fhir+json; version=1.5.0"));
+    response.insert_header((header::CONTENT_TYPE, media));
     for name in ["X-Request-Id", "X-Correlation-Id"] {
         if let Some(value) = request.headers().get(name) {
             response.insert_header((name, value.clone()));
@@ -228,9 +249,9 @@ fn respond(request: &HttpRequest, reply: Reply) -> HttpResponse {
     if matches!(reply.status, 425 | 429 | 503) {
         response.insert_header((header::RETRY_AFTER, "1"));
     }
-    match body::gzipped(request, &reply.body) {
+    match body::gzipped(request, &body) {
         Some(gzipped) => response.insert_header((header::CONTENT_ENCODING, "gzip")).body(gzipped),
-        None => response.body(reply.body),
+        None => response.body(body),
     }
 }
 
@@ -248,6 +269,9 @@ mod tests {
         assert_eq!(kind("GET", "/FHIR/R4/Slot"), Ok(Kind::SlotSearch));
         assert_eq!(kind("GET", "/FHIR/R4/Appointment/"), Ok(Kind::AppointmentRead));
         assert_eq!(route("GET", "/FHIR/R4/Appointment/abc").unwrap().1, "abc");
+        assert_eq!(kind("POST", "/FHIR/R4/%24validate"), Ok(Kind::Validate));
+        assert_eq!(route("POST", "/FHIR/R4/Appointment/$validate").unwrap().1, "Appointment");
+        assert_eq!(route("GET", "/FHIR/R4/StructureDefinition/UKCore-Patient/%24schema").unwrap().1, "UKCore-Patient");
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub(super) fn answer(
         Kind::SlotSearch => slots(front, store, params),
         Kind::AppointmentSearch => records(front, params, "Appointment", |query| store.appointment_search(query)),
         Kind::ServiceRequestSearch => records(front, params, "ServiceRequest", |query| store.referral_search(query)),
-        Kind::ProcessMessage => Err(Issue::new(&crate::issue::METHOD_UNKNOWN, "http.method").into()),
+        Kind::Schema => front.schema(id),
+        Kind::ProcessMessage | Kind::Validate => Err(Issue::new(&crate::issue::METHOD_UNKNOWN, "http.method").into()),
     }
 }
 

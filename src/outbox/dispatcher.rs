@@ -36,6 +36,9 @@ use crate::telemetry::metric;
 const LOOK_LEN: usize = 64;
 /// Settlements that may be on their way to the disk.
 const SETTLING_MAX: usize = 256;
+/// Between two looks: what comes in meanwhile is served by the second, so that a busy gateway does not look once for
+/// every letter.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// A letter that was looked up longer ago than this is looked up again: a person may have decided otherwise.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -63,8 +66,10 @@ pub(super) struct Dispatcher {
     busy: HashSet<Uuid>,
     /// There may be more in the store than is known here.
     stale: bool,
-    /// When to look at the store at the latest.
+    /// When to look at the store at the latest …
     look_at: Instant,
+    /// … and at the earliest.
+    look_from: Instant,
     /// Attempts without an answer, in a row.
     failures: u32,
     paused_until: Option<Instant>,
@@ -93,6 +98,7 @@ impl Dispatcher {
             busy: HashSet::new(),
             stale: true,
             look_at: Instant::now(),
+            look_from: Instant::now(),
             failures: 0,
             paused_until: None,
         }
@@ -129,6 +135,7 @@ impl Dispatcher {
         match self.paused_until {
             Some(until) if until > now => until,
             _ if self.room() == 0 => now + self.shared.destination.look_interval,
+            _ if self.stale && self.ready.is_empty() => self.look_from,
             _ => self.look_at,
         }
     }
@@ -160,11 +167,12 @@ impl Dispatcher {
         if self.ready_since.elapsed() > FRESH {
             self.put_back();
         }
-        if !self.stale || !self.ready.is_empty() || self.room() == 0 {
+        if !self.stale || !self.ready.is_empty() || self.room() == 0 || Instant::now() < self.look_from {
             return;
         }
         self.paused_until = None;
         self.stale = false;
+        self.look_from = Instant::now() + LOOK_PAUSE;
         let now = Timestamp::now();
         let limit = self.busy.len() + if self.failures == 0 { LOOK_LEN } else { 1 };
         match fetch(self.store.clone(), self.shared.clone(), now, limit).await {

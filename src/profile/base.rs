@@ -7,12 +7,12 @@
 use std::sync::LazyLock;
 
 use super::definition::Definition;
+use super::snapshot;
+use super::terminology::{CodeSystem, ValueSet};
 
 mod derived;
 mod structures;
 mod terms;
-
-pub use self::terms::{CodeSystem, Concept, Content, Filter, Part, ValueSet};
 
 /// The version of FHIR, and of each definition here.
 const VERSION: &str = "4.0.1";
@@ -28,6 +28,8 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     );
     let derived = derived::read(include_str!("../../profiles/r4/derived.txt"), &found);
     found.extend(derived);
+    let missing = snapshot::complete(&mut found);
+    assert!(missing.is_empty(), "{missing:?}");
     found
 });
 
@@ -35,7 +37,7 @@ static TERMS: LazyLock<(Vec<CodeSystem>, Vec<ValueSet>)> =
     LazyLock::new(|| terms::read(include_str!("../../profiles/r4/terminology.txt")));
 
 /// R4's structures: the 209 base types with their snapshots, the 441 extensions and profiles of them that R4 publishes
-/// with their differentials.
+/// with their differentials, and snapshots made from these.
 ///
 /// In snapshots the types of ids and of the values of primitives are those that the official ones state
 /// (`string` for `Patient.id`), not what the text of R4 says (`id`).
@@ -43,7 +45,8 @@ pub fn definitions() -> &'static [Definition] {
     &DEFINITIONS
 }
 
-/// The code systems that R4 publishes, HL7 v2 tables and v3 included.
+/// The code systems that R4 publishes, HL7 v2 tables and v3 included. Of properties only the hierarchy and
+/// `notSelectable` are held.
 pub fn code_systems() -> &'static [CodeSystem] {
     &TERMS.0
 }

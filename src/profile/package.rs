@@ -5,11 +5,12 @@
 //! within a package it means its own, else what it depends on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::base;
 use super::definition::{Definition, Element};
 use super::snapshot::{Generator, Resolver, SnapshotError};
 use super::terminology::{CodeSystem, Codes, Known, Membership, Reason, Table, ValueSet};
@@ -63,6 +64,13 @@ pub struct Base {
     pub code_systems: &'static [CodeSystem],
 }
 
+impl Base {
+    /// What this program brings.
+    pub fn built_in() -> Self {
+        Self { definitions: base::definitions(), value_sets: base::value_sets(), code_systems: base::code_systems() }
+    }
+}
+
 /// A package that is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
@@ -112,7 +120,7 @@ struct MessageDefinition {
 }
 
 macro_rules! canonical {
-    ($($name:ident)*) => {
+    ($($name:ident ($($part:ident)*))*) => {
         $(impl Canonical for $name {
             fn url(&self) -> &str {
                 &self.url
@@ -120,15 +128,23 @@ macro_rules! canonical {
             fn version(&self) -> Option<&str> {
                 self.version.as_deref()
             }
+            fn says_as(&self, other: &Self) -> bool {
+                true $(&& self.$part == other.$part)*
+            }
         })*
     };
 }
-canonical!(Definition ValueSet CodeSystem MessageDefinition);
+canonical! {
+    Definition (type_name kind base differential)
+    ValueSet (include exclude)
+    CodeSystem (content case_sensitive concepts)
+    MessageDefinition (content)
+}
 
 impl Packages {
     /// Loads packages over what is built in. What has errors is left out, everything else is there.
     pub fn load(paths: &[PathBuf], limits: &Limits) -> (Self, Vec<LoadIssue>) {
-        Self::load_over(Base::default(), paths, limits)
+        Self::load_over(Base::built_in(), paths, limits)
     }
 
     /// Loads packages over another base.
@@ -242,9 +258,4 @@ impl Resolver for Packages {
     fn definition(&self, canonical: &str, user: &Definition) -> Option<&Definition> {
         self.definition_for(canonical, user)
     }
-}
-
-/// What is said about a definition that another tool would find at this path; for messages.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -1,13 +1,42 @@
 //! How bad each finding is, per rule: error, warning or nothing.
 
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
 use crate::issue::{
-    BUNDLE_ENTRY, CODE_EXTENSIBLE, CODE_NOT_CHECKED, CODE_PREFERRED, CODE_UNKNOWN, Code, EXTENSION_CONTEXT,
-    EXTENSION_UNKNOWN, FULL_URL, INVARIANT, Issue, Issues, NARRATIVE, PROFILE_UNKNOWN, REFERENCE_TARGET, SLICE_MISSING,
-    SLICE_ORDER, SLICE_UNMATCHED, Severity, VALUE_FIXED,
+    ALL, BUNDLE_ENTRY, CODE_EXTENSIBLE, CODE_NOT_CHECKED, CODE_PREFERRED, CODE_UNKNOWN, Code, EXTENSION_CONTEXT,
+    EXTENSION_UNKNOWN, FULL_URL, INVARIANT, Issue, Issues, MARKUP_IN_TEXT, NARRATIVE, PROFILE_MISSING, PROFILE_UNKNOWN,
+    REFERENCE_TARGET, SLICE_MISSING, SLICE_ORDER, SLICE_UNMATCHED, Severity, VALUE_FIXED,
 };
 
+/// How strict to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Everything as R4 and the profiles have it.
+    Strict,
+    /// As this gateway takes BaRS messages.
+    #[default]
+    Bars,
+    /// Only what cannot be understood is an error.
+    Lenient,
+}
+
+impl Mode {
+    /// Its rows.
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Strict => Policy::strict(),
+            Self::Bars => Policy::bars(),
+            Self::Lenient => Policy::lenient(),
+        }
+    }
+}
+
 /// What a finding is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The document is refused for it.
     Error,
@@ -26,6 +55,38 @@ pub enum Which {
     Rule(String),
 }
 
+impl Which {
+    /// A code of a finding about content, or a rule; nothing where the text can be neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.starts_with("ONW-") {
+            // What cannot be read, and what is too much, is no matter of taste.
+            let is_content = |code: &&&Code| ("ONW-2005".."ONW-3").contains(&code.id) && code.fhir != "too-long";
+            return ALL.iter().filter(is_content).find(|code| code.id == text).map(|code| Self::Code(code));
+        }
+        let is_rule = text.contains(':') && (text.contains('#') || text.ends_with('*'));
+        is_rule.then(|| Self::Rule(text.to_owned()))
+    }
+}
+
+/// The policy of each partner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policies {
+    otherwise: Policy,
+    own: HashMap<String, Policy>,
+}
+
+impl Policies {
+    /// One for all, but for those that have their own.
+    pub fn new(otherwise: Policy, own: HashMap<String, Policy>) -> Self {
+        Self { otherwise, own }
+    }
+
+    /// The policy of a partner.
+    pub fn of(&self, system: &str) -> &Policy {
+        self.own.get(system).unwrap_or(&self.otherwise)
+    }
+}
+
 /// Rows of which the last that fits counts; what fits none stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -40,7 +101,9 @@ impl Policy {
 
     /// As this gateway takes BaRS messages: what published messages do wrong without harm is told, not refused.
     pub fn bars() -> Self {
-        const TOLD: [&Code; 9] = [
+        const TOLD: [&Code; 11] = [
+            &MARKUP_IN_TEXT,
+            &PROFILE_MISSING,
             &PROFILE_UNKNOWN,
             &EXTENSION_UNKNOWN,
             &EXTENSION_CONTEXT,

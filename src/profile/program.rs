@@ -139,6 +139,8 @@ pub(super) enum Target {
     Type(TypeId),
     /// This profile, of this type.
     Profile(TypeId, RuleId),
+    /// What a profile says of one of its elements.
+    Element(RuleId),
     /// A profile that is not loaded: nothing can be said.
     Unknown(Box<str>),
 }
@@ -147,7 +149,7 @@ impl Target {
     /// The rule of a profile that is loaded.
     pub(super) fn rule(&self) -> Option<RuleId> {
         match self {
-            Self::Profile(_, rule) => Some(*rule),
+            Self::Profile(_, rule) | Self::Element(rule) => Some(*rule),
             _ => None,
         }
     }
@@ -238,12 +240,26 @@ impl Program {
 
     /// The profile of a canonical URL, with or without a version.
     pub fn profile(&self, canonical: &str) -> Option<&Profile> {
-        self.by_url.get(canonical).map(|index| &self.profiles[*index as usize])
+        let exact = self.by_url.get(canonical).map(|index| &self.profiles[*index as usize]);
+        exact.or_else(|| {
+            // `url|0.2` means the newest 0.2.x.
+            let (url, version) = canonical.split_once('|')?;
+            let is_of = |own: &str| own.strip_prefix(version).is_some_and(|rest| rest.starts_with('.'));
+            let found = self.profiles.iter().filter(|it| it.url == url && it.version.as_deref().is_some_and(is_of));
+            found.max_by(|one, other| one.version.cmp(&other.version))
+        })
     }
 
     /// The definition of an extension, by its place in [`Self::profiles`].
     pub(super) fn extension(&self, url: &str) -> Option<usize> {
         self.by_url.get(url).map(|index| *index as usize)
+    }
+
+    /// Does a rule's element of this name have a slice that is told by this text?
+    pub(super) fn has_slice_of(&self, rule: RuleId, name: NameId, text: &str) -> bool {
+        let slicing = self.child(rule, name).and_then(|child| self.rule(child).slicing.as_ref());
+        let is_told = |test: &Test| matches!(&test.what, What::Fixed(exact) if exact.text() == Some(text));
+        slicing.is_some_and(|slicing| slicing.slices.iter().any(|slice| slice.tests.iter().any(is_told)))
     }
 
     /// Canonicals of the value sets that are bound to, in the order in which a validator is given them.

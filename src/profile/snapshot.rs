@@ -24,6 +24,8 @@ use self::tree::Node;
 pub(crate) const R4: &str = "http://hl7.org/fhir/StructureDefinition/";
 /// Deeper elements are not made: only a definition that unfolds itself has them.
 const DEPTH_MAX: usize = 40;
+/// So much of an id is shown that is too long.
+const ID_SHOWN_MAX: usize = 200;
 /// More elements than any definition needs.
 const ELEMENTS_MAX: usize = 20_000;
 /// Longest chain of definitions that are made because another needs them.
@@ -33,6 +35,38 @@ const CHAIN_MAX: usize = 24;
 pub trait Resolver {
     /// The definition of a canonical, perhaps with a version, as `user` means it.
     fn definition(&self, canonical: &str, user: &Definition) -> Option<&Definition>;
+}
+
+/// Gives all definitions of a list their snapshots, over each other; answers what could not be made.
+pub fn complete(definitions: &mut [Definition]) -> Vec<(String, SnapshotError)> {
+    let mut errors = Vec::new();
+    let made: Vec<(usize, Vec<Element>)> = {
+        let list = List(definitions.iter().map(|definition| (definition.url.as_str(), definition)).collect());
+        let generator = Generator::new(&list);
+        let bare = definitions.iter().enumerate().filter(|(_, definition)| definition.snapshot.is_empty());
+        let made = bare.filter_map(|(at, definition)| match generator.elements(definition) {
+            Ok(elements) => Some((at, elements.to_vec())),
+            Err(error) => {
+                errors.push((definition.url.clone(), error));
+                None
+            }
+        });
+        made.collect()
+    };
+    for (at, elements) in made {
+        definitions[at].snapshot = elements;
+    }
+    errors
+}
+
+/// Definitions of one version, by URL.
+struct List<'d>(HashMap<&'d str, &'d Definition>);
+
+impl Resolver for List<'_> {
+    fn definition(&self, canonical: &str, _: &Definition) -> Option<&Definition> {
+        let url = canonical.split('|').next().unwrap_or_default();
+        self.0.get(url).copied()
+    }
 }
 
 /// A snapshot cannot be made.
@@ -108,7 +142,10 @@ impl<'r> Generator<'r> {
 
     fn make(&self, definition: &Definition) -> Result<Vec<Element>, SnapshotError> {
         let fail = |fault| SnapshotError { element: definition.type_name.clone(), fault };
-        let change = Change::read(&definition.differential);
+        let change = Change::read(&definition.differential).map_err(|element| SnapshotError {
+            element: element.chars().take(ID_SHOWN_MAX).collect(),
+            fault: SnapshotFault::TooLarge,
+        })?;
         let Some(canonical) = &definition.base else {
             return match definition.derivation {
                 Derivation::Specialization => Ok(definition.differential.clone()),

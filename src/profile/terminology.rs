@@ -38,6 +38,8 @@ pub enum Reason {
     ValueSetUnknown(Arc<str>),
     /// The value set includes itself.
     ValueSetCycle(Arc<str>),
+    /// The value set nests others too deeply, or too many.
+    ValueSetTooLarge(Arc<str>),
     /// The value set's filter cannot be decided from what the code system says.
     Filter(Arc<str>),
     /// The grammar of the code system is known only in part, and the code is outside of that.
@@ -52,6 +54,7 @@ impl std::fmt::Display for Reason {
             Self::SystemVersion(url) => write!(f, "that version of the code system {url} is not loaded"),
             Self::ValueSetUnknown(url) => write!(f, "the value set {url} is in no loaded package"),
             Self::ValueSetCycle(url) => write!(f, "the value set {url} includes itself"),
+            Self::ValueSetTooLarge(url) => write!(f, "the value set {url} nests others too deeply, or too many"),
             Self::Filter(what) => write!(f, "the filter {what} cannot be decided"),
             Self::Grammar(url) => write!(f, "the grammar of {url} is known only in part"),
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::facts::{Facts, TypeId, r4};
+use super::package::Packages;
 use super::program::{InvariantId, Profile, Program, RuleId};
 use super::terminology::Codes;
 use crate::fhir::json::{self, JsonError, Limits};
@@ -19,6 +20,7 @@ use crate::issue::{Code, Issue, Issues, Severity};
 
 mod binding;
 mod bundle;
+mod content;
 mod extension;
 mod findings;
 mod invariants;
@@ -38,6 +40,8 @@ pub struct Validator {
     program: Program,
     /// The value sets that the program binds to; none where it is not loaded.
     sets: Vec<Option<Arc<Codes>>>,
+    /// For value sets that only invariants name.
+    packages: Arc<Packages>,
 }
 
 /// What a caller asks for.
@@ -50,9 +54,10 @@ pub struct Request<'r> {
 }
 
 impl Validator {
-    /// Of a program and the value sets that it binds to, in its order.
-    pub fn new(program: Program, sets: Vec<Option<Arc<Codes>>>) -> Self {
-        Self { facts: r4(), program, sets }
+    /// Of a program, with the value sets of these packages.
+    pub fn new(program: Program, packages: Arc<Packages>) -> Self {
+        let sets = program.value_sets().iter().map(|canonical| packages.codes(canonical).ok()).collect();
+        Self { facts: r4(), program, sets, packages }
     }
 
     /// The compiled profiles.
@@ -81,6 +86,7 @@ struct Known {
     code: NameId,
     contained: NameId,
     display: NameId,
+    div: NameId,
     entry: NameId,
     extension: NameId,
     full_url: NameId,
@@ -105,6 +111,7 @@ static KNOWN: std::sync::LazyLock<Known> = std::sync::LazyLock::new(|| {
         code: names.find("code"),
         contained: names.find("contained"),
         display: names.find("display"),
+        div: names.find("div"),
         entry: names.find("entry"),
         extension: names.find("extension"),
         full_url: names.find("fullUrl"),
@@ -127,6 +134,10 @@ impl Validator {
     #[inline]
     fn names(&self) -> &'static Known {
         &KNOWN
+    }
+
+    fn codes(&self, canonical: &str) -> Option<Arc<Codes>> {
+        self.packages.codes(canonical).ok()
     }
 
     fn set(&self, id: super::program::SetId) -> Option<&Codes> {

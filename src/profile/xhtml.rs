@@ -180,6 +180,16 @@ pub fn check(text: &str) -> Option<Fault> {
     Reader { text, at: 0, open: Vec::new(), says_something: false, is_done: false }.document().err()
 }
 
+/// The values of an attribute, of a narrative that is sound.
+pub fn attributes<'t>(text: &'t str, name: &'static str) -> impl Iterator<Item = &'t str> {
+    text.match_indices(name).filter_map(move |(at, _)| {
+        let begins = text[..at].ends_with(|before: char| before.is_ascii_whitespace());
+        let rest = text[at + name.len()..].trim_start().strip_prefix('=').filter(|_| begins)?.trim_start();
+        let quote = rest.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+        rest[1..].split(quote).next()
+    })
+}
+
 struct Reader<'t> {
     text: &'t str,
     at: usize,

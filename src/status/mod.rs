@@ -52,6 +52,8 @@ pub struct StatusSources {
     pub api_address: Option<SocketAddr>,
     /// Signs of life of the API's threads.
     pub api_heartbeats: Heartbeats,
+    /// What content is checked by.
+    pub profiles: Option<Source<ProfilesHealth>>,
 }
 
 impl Default for StatusSources {
@@ -64,8 +66,20 @@ impl Default for StatusSources {
             destinations: Box::new(Vec::new),
             api_address: None,
             api_heartbeats: Heartbeats::default(),
+            profiles: None,
         }
     }
+}
+
+/// The profiles in force, and why there are not newer ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfilesHealth {
+    /// Since when they are in force.
+    pub loaded_at: Timestamp,
+    /// How many there are.
+    pub profiles: usize,
+    /// Why the operator's changed packages are not in force; empty: they are.
+    pub refused: Vec<String>,
 }
 
 /// A certificate in use.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::probe::Reading;
 use super::sampler::Knowledge;
-use super::{Certificate, DestinationHealth};
+use super::{Certificate, DestinationHealth, ProfilesHealth};
 use crate::config;
 use crate::store::OutboxDepth;
 
@@ -31,7 +31,7 @@ pub enum State {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// What was looked at: `store`, `outbox`, `destination`, `certificate`, `api`.
+    /// What was looked at: `store`, `outbox`, `destination`, `certificate`, `profiles`, `api`.
     #[serde(skip)]
     pub component: &'static str,
     /// What was measured.
@@ -162,6 +162,7 @@ pub(super) fn judge(known: &Knowledge, limits: &config::Status) -> Report {
     checks.extend(judge_outbox(known, limits));
     checks.extend(judge_destinations(&known.destinations));
     checks.extend(judge_certificates(known, limits));
+    checks.extend(known.profiles.as_ref().map(judge_profiles));
     Report { at: known.now, started_at: known.started_at, checks, is_ready }
 }
 
@@ -277,6 +278,22 @@ fn judge_certificates(known: &Knowledge, limits: &config::Status) -> Vec<Check> 
         Reading::Late(since) => vec![Check::late("certificate", "expiry", *since)],
         Reading::Known(certificates, _) => {
             certificates.iter().map(|certificate| judge_certificate(certificate, known.now, limits)).collect()
+        }
+    }
+}
+
+/// Refused packages are a warning: what was in force before still is.
+fn judge_profiles(known: &Reading<ProfilesHealth>) -> Check {
+    match known {
+        Reading::Unknown => Check::unknown("profiles", "packages"),
+        Reading::Late(since) => Check::late("profiles", "packages", *since),
+        Reading::Known(found, at) => {
+            let refused = (!found.refused.is_empty()).then(|| {
+                format!("changed packages are refused, the old ones stay in force: {}", found.refused.join("; "))
+            });
+            let state = if refused.is_some() { State::Warn } else { State::Pass };
+            let check = Check::new("profiles", "packages", state).observed(found.profiles as i64, "profiles");
+            Check { since: Some(found.loaded_at), time: Some(*at), output: refused, ..check }
         }
     }
 }

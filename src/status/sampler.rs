@@ -11,7 +11,7 @@ use super::database::{Database, Examiner};
 use super::heartbeat::Heartbeats;
 use super::probe::{Pace, Probe, Reading, Stop};
 use super::report::{Report, State, judge};
-use super::{Certificate, DestinationHealth, Source, StatusSources};
+use super::{Certificate, DestinationHealth, ProfilesHealth, Source, StatusSources};
 use crate::config;
 use crate::store::OutboxDepth;
 use crate::telemetry::{self, metric};
@@ -33,6 +33,7 @@ pub(super) struct Sampler {
     certificates: Probe<Vec<Certificate>>,
     destinations: Probe<Vec<DestinationHealth>>,
     api: Option<Probe<Result<(), String>>>,
+    profiles: Option<Probe<ProfilesHealth>>,
     api_heartbeats: Heartbeats,
 }
 
@@ -45,6 +46,7 @@ pub(super) struct Knowledge {
     pub(super) certificates: Reading<Vec<Certificate>>,
     pub(super) destinations: Reading<Vec<DestinationHealth>>,
     pub(super) api: Option<Reading<Result<(), String>>>,
+    pub(super) profiles: Option<Reading<ProfilesHealth>>,
     /// Threads of the API, and how many of them are stuck.
     pub(super) api_threads: (usize, usize),
 }
@@ -70,6 +72,7 @@ impl Sampler {
                 .api_address
                 .map(|at| Probe::start("api", pace, &stop, api_source(at, pace.timeout)))
                 .transpose()?,
+            profiles: sources.profiles.map(|ask| Probe::start("profiles", pace, &stop, ask)).transpose()?,
             api_heartbeats: sources.api_heartbeats,
             limits: limits.clone(),
             started_at: Timestamp::now(),
@@ -93,6 +96,7 @@ impl Sampler {
             certificates: self.certificates.read(),
             destinations: self.destinations.read(),
             api: self.api.as_ref().map(Probe::read),
+            profiles: self.profiles.as_ref().map(Probe::read),
             api_threads: self.api_heartbeats.count(silence_max),
         };
         judge(&known, &self.limits)

@@ -35,18 +35,18 @@ pub struct State {
     pub refused: Vec<Finding>,
 }
 
-/// The one thread that looks at all files in turn; it ends when this is dropped.
+/// A thread that looks at files in turn; it ends when this is dropped.
 pub struct Watcher {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
-    /// Starts watching.
-    pub fn start(every: Duration, watched: Vec<Arc<dyn Reload>>) -> std::io::Result<Self> {
+    /// Starts watching, on a thread of this name.
+    pub fn start(name: &str, every: Duration, watched: Vec<Arc<dyn Reload>>) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name("tls-files".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 std::thread::park_timeout(every);
                 watched.iter().for_each(|each| each.poll(Timestamp::now()));

@@ -119,6 +119,11 @@ fn assert_outcome_text(name: &str, text: &str) {
     assert!(outcome["issue"].as_array().is_some_and(|issues| !issues.is_empty()), "{name}");
 }
 
+/// A message in XML.
+fn xml(name: &'static str, body: impl Into<Vec<u8>>, expected: (u16, &'static str)) -> Case {
+    Case::message(name, body, expected).with("content-type", "application/fhir+xml")
+}
+
 fn bodies() -> Vec<Case> {
     let half = good().len() / 2;
     vec![
@@ -164,7 +169,14 @@ fn bodies() -> Vec<Case> {
             .with("content-encoding", "gzip")
             .not_kept(),
         Case::message("another coding", good(), (415, "ONW-1007")).with("content-encoding", "br").not_kept(),
-        Case::message("XML", "<Bundle/>", (415, "ONW-1007")).with("content-type", "application/fhir+xml"),
+        Case::message("XML that is said to be JSON", "<Bundle/>", (415, "ONW-1007")),
+        Case::message("JSON that is said to be XML", good(), (415, "ONW-1007")).with("content-type", "application/xml"),
+        xml("XML cut off", "<Bundle xmlns='http://hl7.org/fhir'", (400, "ONW-2051")),
+        xml("XML of no namespace", "<Bundle/>", (400, "ONW-2053")),
+        xml("XML with a document type", "<!DOCTYPE a [<!ENTITY b 'c'>]><Bundle/>", (400, "ONW-2052")),
+        xml("XML of another encoding", "<?xml version='1.0' encoding='UTF-16'?><Bundle/>", (400, "ONW-2004")),
+        xml("XML deeper than is read", "<a xmlns='http://hl7.org/fhir'>".repeat(10_000), (400, "ONW-2003")),
+        xml("another resource in XML", "<Patient xmlns='http://hl7.org/fhir'/>", (400, "ONW-2005")),
         Case::message("plain text", good(), (415, "ONW-1007")).with("content-type", "text/plain"),
     ]
 }
@@ -191,7 +203,7 @@ fn headed() -> Vec<Case> {
             &base64(r#"{"system":"https://fhir.nhs.uk/Id/dos-service-id","value":"9"}"#),
         ),
         case("a closed organisation", (401, "ONW-5004")).with("nhsd-end-user-organisation", &organisation("Z99001")),
-        case("XML wanted", (406, "ONW-1006")).with("accept", "application/fhir+xml"),
+        case("Turtle wanted", (406, "ONW-1006")).with("accept", "text/turtle"),
         case("version 2 wanted", (406, "ONW-1006")).with("accept", "application/fhir+json; version=2.0.0"),
     ]
 }
@@ -229,8 +241,8 @@ fn requests() -> Vec<Case> {
         case("another wrong method", Method::DELETE, "/Slot", (405, "ONW-1009")),
         case("a made-up method", Method::from_bytes(b"BREW").unwrap(), "/metadata", (405, "ONW-1009")),
         case("what is not offered", Method::POST, "/DocumentReference", (501, "ONW-1019")),
-        case("XML wanted", Method::GET, "/metadata", (406, "ONW-1006")).with("accept", "application/fhir+xml"),
-        case("XML wanted by name", Method::GET, "/metadata?_format=xml", (406, "ONW-1006")),
+        case("Turtle wanted", Method::GET, "/metadata", (406, "ONW-1006")).with("accept", "text/turtle"),
+        case("Turtle wanted by name", Method::GET, "/metadata?_format=ttl", (406, "ONW-1006")),
     ]
 }
 

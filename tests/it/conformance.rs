@@ -17,13 +17,13 @@ use uuid::Uuid;
 
 use crate::gateway::{Gateway, Options, free_slots, json as body_of, resource_id};
 
-const BOOKING: &str = "examples/ig-1.12.0/bundles/BOOKREQ01---Booking-Request-New-Full.json";
+pub(crate) const BOOKING: &str = "examples/ig-1.12.0/bundles/BOOKREQ01---Booking-Request-New-Full.json";
 const BOOKING_CANCEL: &str = "examples/ig-1.12.0/bundles/BOOKREQ02---Booking-Request-Cancelled.json";
 const REFERRAL: &str = "examples/ig-1.12.0/bundles/REFREQ01---Referral-Service-Request-New-Full---111-to-ED.json";
 const CANCEL: &str = "examples/ig-1.12.0/bundles/SERVREQ01---Service-Request-Update---Revoked.json";
 const VALIDATION: &str = "examples/ig-1.12.0/bundles/VALREQ01---Validation-Service-Request-New-Full---999-to-CAS.json";
 
-fn facts() -> Option<PathBuf> {
+pub(crate) fn facts() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/bars");
     if !folder.is_dir() {
         eprintln!("SKIPPED: the folder with the standard's conformance cases is not here");
@@ -32,26 +32,26 @@ fn facts() -> Option<PathBuf> {
     Some(folder)
 }
 
-fn read(folder: &Path, name: &str) -> Value {
+pub(crate) fn read(folder: &Path, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
 }
 
 /// One client of one gateway.
-struct Bench {
-    folder: PathBuf,
-    gateway: Gateway,
-    client: Client,
+pub(crate) struct Bench {
+    pub(crate) folder: PathBuf,
+    pub(crate) gateway: Gateway,
+    pub(crate) client: Client,
 }
 
 impl Bench {
-    fn start(folder: PathBuf) -> Self {
+    pub(crate) fn start(folder: PathBuf) -> Self {
         let gateway = Gateway::start(Options::default());
         let client = gateway.client();
         Self { folder, gateway, client }
     }
 
     /// The slots of a booking, on offer, as their owner would publish them.
-    fn import_slots(&self, booking: &str) {
+    pub(crate) fn import_slots(&self, booking: &str) {
         let mut bundle = read(&self.folder, booking);
         let published = ["Slot", "Schedule", "HealthcareService", "Location", "Practitioner", "PractitionerRole"];
         let entries = bundle["entry"].as_array_mut().unwrap();
@@ -83,12 +83,12 @@ impl Bench {
     }
 }
 
-fn headers_to(service: &str) -> Headers {
+pub(crate) fn headers_to(service: &str) -> Headers {
     Headers::new(service)
 }
 
 /// The service that a message is for.
-fn target(bundle: &Value) -> String {
+pub(crate) fn target(bundle: &Value) -> String {
     let endpoint = bundle["entry"][0]["resource"]["destination"][0]["endpoint"].as_str().unwrap_or_default();
     endpoint.split('|').nth(1).unwrap_or("111111111").to_owned()
 }

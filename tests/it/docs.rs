@@ -14,6 +14,7 @@ use onward::bars::{capability, outcome, workflow};
 use onward::booking::referral::Category;
 use onward::cli::Cli;
 use onward::config::Config;
+use onward::fhir::form::Form;
 use onward::issue::{self, Code, Issue, Severity};
 use onward::pas;
 use serde_json::Value;
@@ -64,7 +65,10 @@ fn codes(texts: &[&str]) -> String {
 
 fn interactions() -> String {
     let line = |it: &capability::Interaction| row(&[&format!("`{} {}`", it.method, it.path), it.summary]);
-    heading(&["Interaction", "What it is"]) + &capability::INTERACTIONS.iter().map(line).collect::<String>()
+    let table =
+        heading(&["Interaction", "What it is"]) + &capability::INTERACTIONS.iter().map(line).collect::<String>();
+    let forms = [Form::Json, Form::Xml].map(Form::media_type);
+    format!("{table}\nEach of them reads and answers {}.", forms.map(|form| format!("`{form}`")).join(" and "))
 }
 
 fn workflows() -> String {
@@ -105,7 +109,7 @@ fn error_line(code: &'static Code) -> String {
 fn errors() -> String {
     let groups = [
         ("ONW-1", "The request and its headers"),
-        ("ONW-2", "JSON and FHIR structure"),
+        ("ONW-2", "JSON, XML and FHIR structure"),
         ("ONW-3", "The rules for messages"),
         ("ONW-4", "What is already held"),
         ("ONW-5", "Identity and access"),

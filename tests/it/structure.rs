@@ -3,7 +3,7 @@
 //! `fixtures/structure/*.json` are sound resources: adding a file adds a test and all mutants that can be made of it.
 //! Published messages and the reference validator's verdicts are beside the checkout where they are at hand.
 
-mod mutants;
+pub(crate) mod mutants;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,11 +18,11 @@ use serde_json::Value;
 
 use self::mutants::Mutant;
 
-const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/structure");
+pub(crate) const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/structure");
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared");
 
 /// A folder beside the checkout; says so where it is not there.
-fn shared(folder: &str) -> Option<PathBuf> {
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     let path = Path::new(SHARED).join(folder);
     if path.is_dir() {
         return Some(path);
@@ -31,7 +31,7 @@ fn shared(folder: &str) -> Option<PathBuf> {
     None
 }
 
-fn json_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn json_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -45,7 +45,7 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap();
     parse(&bytes, &Limits::default()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -48,7 +48,7 @@ impl Bench {
             host: Some("localhost".to_owned()),
         };
         let server = ReloadingServer::load(settings, Timestamp::now()).unwrap();
-        let watcher = Watcher::start(POLL, vec![server.clone()]).unwrap();
+        let watcher = Watcher::start("files", POLL, vec![server.clone()]).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -300,7 +300,7 @@ fn a_caller_takes_up_a_new_authority_and_certificate() {
     let settings = ClientTls { ca: bench.path("outbound-ca.pem"), ..settings };
     fs::write(&settings.ca, Authority::new("Other", valid()).unwrap().cert_pem()).unwrap();
     let client = ReloadingClient::load(settings.clone(), Timestamp::now()).unwrap();
-    let _watcher = Watcher::start(POLL, vec![client.clone()]).unwrap();
+    let _watcher = Watcher::start("files", POLL, vec![client.clone()]).unwrap();
     let reach =
         || bench.runtime.block_on(async { round_trip(&mut connect(&client.config(), bench.port).await?).await });
     assert!(reach().is_err());

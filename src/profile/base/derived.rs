@@ -18,6 +18,8 @@ pub(super) fn read(table: &'static str, bases: &[Definition]) -> Vec<Definition>
             _ => found.push(head(line, &kinds)),
         }
     }
+    // They are kept for good and there are hundreds: no room to spare.
+    found.iter_mut().for_each(|definition| definition.differential.shrink_to_fit());
     found
 }
 

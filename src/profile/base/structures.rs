@@ -109,6 +109,8 @@ impl Tables {
         if block.kind == "p" {
             elements.push(self.primitive_value(block));
         }
+        // They are kept for good and there are thousands: no room to spare.
+        elements.shrink_to_fit();
         Definition {
             url: canonical(STRUCTURE, block.name),
             version: Some(VERSION.to_owned()),
@@ -150,7 +152,7 @@ impl Tables {
     }
 
     fn root(&self, block: &Block) -> Element {
-        let mut constraints = self.own_constraints(block.name);
+        let mut constraints: Vec<_> = self.own_constraints(block.name).collect();
         let mut next = block.parent;
         while let Some(parent) = next.map(|name| self.block(name)) {
             constraints.extend(self.inherited(parent.name));
@@ -173,6 +175,9 @@ impl Tables {
 
     fn element(&self, of: &Block, path: &str, row: &Row, below: Option<&Block>) -> Element {
         let (min, max) = row.range.split_once("..").unwrap_or_default();
+        let is_value = matches!((row.owner, row.name), ("Element" | "Resource", "id") | ("Extension", "url"));
+        let of_element = (!is_value && row.types != "Resource").then(|| self.inherited("Element"));
+        let of_extension = (row.types == "Extension").then(|| self.inherited("Extension"));
         let mut element = Element {
             id: path.to_owned(),
             path: path.to_owned(),
@@ -183,17 +188,15 @@ impl Tables {
             base_path: Some([row.owner, ".", row.name].concat()),
             content_reference: row.types.strip_prefix('@').map(|path| ["#", path].concat()),
             types: self.type_refs(row, below),
-            constraints: self.own_constraints(path),
+            constraints: self
+                .own_constraints(path)
+                .chain(of_element.into_iter().flatten())
+                .chain(of_extension.into_iter().flatten())
+                .collect(),
             is_modifier: Some(false),
             ..Element::default()
         };
-        let is_value = matches!((row.owner, row.name), ("Element" | "Resource", "id") | ("Extension", "url"));
-        if !is_value && row.types != "Resource" {
-            element.constraints.extend(self.inherited("Element"));
-        }
-        if row.types == "Extension" {
-            element.constraints.extend(self.inherited("Extension"));
-        }
+        element.constraints.shrink_to_fit();
         row.words.split(' ').for_each(|word| say(&mut element, word));
         element
     }
@@ -241,14 +244,18 @@ impl Tables {
     }
 
     /// What the table says of a path of the type that is being made.
-    fn own_constraints(&self, path: &str) -> Vec<Constraint> {
-        self.invariants.get(path).into_iter().flatten().map(|it| it.constraint(None)).collect()
+    fn own_constraints(&self, path: &str) -> impl Iterator<Item = Constraint> {
+        self.invariants.get(path).map_or(&[][..], Vec::as_slice).iter().map(|it| it.constraint(None))
     }
 
     /// What another type's root brings along.
     fn inherited(&self, name: &str) -> impl Iterator<Item = Constraint> {
         let source = canonical(STRUCTURE, name);
-        self.invariants.get(name).into_iter().flatten().map(move |it| it.constraint(Some(source.clone())))
+        self.invariants
+            .get(name)
+            .map_or(&[][..], Vec::as_slice)
+            .iter()
+            .map(move |it| it.constraint(Some(source.clone())))
     }
 }
 
@@ -312,6 +319,7 @@ pub(super) fn type_refs(types: &str) -> Vec<TypeRef> {
         found.push(TypeRef { code: name.to_owned(), target_profiles, ..TypeRef::default() });
         rest = after.strip_prefix('|').unwrap_or(after);
     }
+    found.shrink_to_fit();
     found
 }
 

@@ -1,84 +1,10 @@
 //! Code systems and value sets, as they stand in the table.
 
-use std::collections::HashMap;
-
+use super::super::terminology::{CodeSystem, Concept, ConceptSet, Content, Filter, ValueSet};
 use super::lines;
 
-/// A code system.
-#[derive(Debug)]
-pub struct CodeSystem {
-    /// Canonical URL.
-    pub url: &'static str,
-    /// Business version.
-    pub version: Option<&'static str>,
-    /// Does case matter? R4 leaves it open where it is not said; then it does.
-    pub case_sensitive: bool,
-    /// How much of it is here.
-    pub content: Content,
-    /// The concepts in the order of their definition; parents come before their children.
-    pub concepts: Vec<Concept>,
-}
-
-/// `CodeSystem.content`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "R4 documents them; the names are theirs")]
-pub enum Content {
-    Complete,
-    Example,
-    Fragment,
-    NotPresent,
-    Supplement,
-}
-
-/// A concept of a code system.
-#[derive(Debug)]
-pub struct Concept {
-    /// Its code.
-    pub code: &'static str,
-    /// Indexes of the concepts right above it, in [`CodeSystem::concepts`]: the one that it stands in first.
-    pub parents: Vec<u32>,
-    /// Only there to group others; not to be used in data.
-    pub is_abstract: bool,
-}
-
-/// A value set: all that is included less what is excluded.
-#[derive(Debug)]
-pub struct ValueSet {
-    /// Canonical URL.
-    pub url: &'static str,
-    /// Business version.
-    pub version: Option<&'static str>,
-    /// `compose.include`
-    pub include: Vec<Part>,
-    /// `compose.exclude`
-    pub exclude: Vec<Part>,
-}
-
-/// One include or exclude: what meets all that is said here.
-#[derive(Debug, Default)]
-pub struct Part {
-    /// The code system; none where only value sets are named.
-    pub system: Option<&'static str>,
-    /// The code system's version.
-    pub version: Option<&'static str>,
-    /// Only these codes, if there are any.
-    pub codes: Vec<&'static str>,
-    /// Only what these let through.
-    pub filters: Vec<Filter>,
-    /// Only what is in these value sets too.
-    pub value_sets: Vec<&'static str>,
-}
-
-/// `compose.include.filter`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// The property that is compared; `concept` for the place in the hierarchy.
-    pub property: &'static str,
-    /// `is-a`, `=`, `regex` and so on.
-    pub op: &'static str,
-    /// What it is compared with.
-    pub value: &'static str,
-}
+/// The property of concepts that are only there to group others.
+const ABSTRACT: &str = "notSelectable";
 
 /// What is being read.
 enum Open {
@@ -102,6 +28,11 @@ struct Reader {
     above: Vec<u32>,
 }
 
+/// What a cell says, if anything.
+fn stated(cell: &str) -> Option<String> {
+    Some(cell).filter(|it| !it.is_empty()).map(str::to_owned)
+}
+
 impl Reader {
     fn take(&mut self, line: &'static str) {
         let depth = line.bytes().take_while(|byte| *byte == b'\t').count();
@@ -114,15 +45,15 @@ impl Reader {
             ["~", ref codes @ ..] => self.abstract_codes(codes),
             ["^", code, ref parents @ ..] => self.parents(code, parents),
             ["V", url, version] => {
-                let version = Some(version).filter(|it| !it.is_empty());
-                self.sets.push(ValueSet { url, version, include: Vec::new(), exclude: Vec::new() });
+                self.sets.push(ValueSet { url: url.to_owned(), version: stated(version), ..ValueSet::default() });
             }
             ["I", system, ref version @ ..] => self.part(Open::Include, system, version.first().copied()),
             ["X", system, ref version @ ..] => self.part(Open::Exclude, system, version.first().copied()),
             ["F", property, op, value] => {
+                let [property, op, value] = [property, op, value].map(str::to_owned);
                 self.last_part().filters.push(Filter { property, op, value });
             }
-            ["R", canonical] => self.last_part().value_sets.push(canonical),
+            ["R", canonical] => self.last_part().value_sets.push(canonical.to_owned()),
             _ => panic!("not a row of the terminology: {line}"),
         }
     }
@@ -131,8 +62,8 @@ impl Reader {
         self.open = Open::System;
         self.above.clear();
         self.systems.push(CodeSystem {
-            url,
-            version: Some(version).filter(|it| !it.is_empty()),
+            url: url.to_owned(),
+            version: stated(version),
             case_sensitive: !words.contains(&"nocase"),
             content: match content {
                 "complete" => Content::Complete,
@@ -147,7 +78,8 @@ impl Reader {
     }
 
     fn part(&mut self, open: Open, system: &'static str, version: Option<&'static str>) {
-        let part = Part { system: Some(system).filter(|it| *it != "-"), version, ..Part::default() };
+        let system = Some(system).filter(|it| *it != "-").map(str::to_owned);
+        let part = ConceptSet { system, version: version.map(str::to_owned), ..ConceptSet::default() };
         let Some(set) = self.sets.last_mut() else { panic!("a part without a value set") };
         match open {
             Open::Exclude => set.exclude.push(part),
@@ -156,7 +88,7 @@ impl Reader {
         self.open = open;
     }
 
-    fn last_part(&mut self) -> &mut Part {
+    fn last_part(&mut self) -> &mut ConceptSet {
         let parts = self.sets.last_mut().map(|set| match self.open {
             Open::Exclude => &mut set.exclude,
             _ => &mut set.include,
@@ -172,14 +104,14 @@ impl Reader {
 
     fn codes(&mut self, depth: usize, codes: &[&'static str]) {
         if !matches!(self.open, Open::System) {
-            return self.last_part().codes.extend(codes);
+            return self.last_part().concepts.extend(codes.iter().map(|code| (*code).to_owned()));
         }
         self.above.truncate(depth);
         for code in codes {
             let parents = depth.checked_sub(2).and_then(|above| self.above.get(above)).copied().into_iter().collect();
             let concepts = &mut self.last_system().concepts;
             let index = concepts.len() as u32;
-            concepts.push(Concept { code, parents, is_abstract: false });
+            concepts.push(Concept { code: (*code).to_owned(), parents, properties: Vec::new() });
             self.above.truncate(depth - 1);
             self.above.push(index);
         }
@@ -187,16 +119,17 @@ impl Reader {
 
     fn abstract_codes(&mut self, codes: &[&str]) {
         for concept in &mut self.last_system().concepts {
-            concept.is_abstract = codes.contains(&concept.code);
+            if codes.contains(&&*concept.code) {
+                concept.properties = vec![(ABSTRACT.to_owned(), "true".to_owned())];
+            }
         }
     }
 
     fn parents(&mut self, code: &str, parents: &[&str]) {
         let concepts = &mut self.last_system().concepts;
-        let indexes: HashMap<&str, usize> =
-            concepts.iter().enumerate().map(|(index, concept)| (concept.code, index)).collect();
-        let Some(child) = indexes.get(code) else { panic!("no concept {code}") };
-        let more = parents.iter().filter_map(|parent| indexes.get(parent)).map(|index| *index as u32);
-        concepts[*child].parents.extend(more);
+        let index = |code: &str| concepts.iter().position(|concept| concept.code == code);
+        let Some(child) = index(code) else { panic!("no concept {code}") };
+        let more: Vec<u32> = parents.iter().filter_map(|parent| index(parent)).map(|it| it as u32).collect();
+        concepts[child].parents.extend(more);
     }
 }

@@ -9,6 +9,8 @@ use super::version;
 pub(super) trait Canonical {
     fn url(&self) -> &str;
     fn version(&self) -> Option<&str>;
+    /// Do both say the same? Whether one brings a snapshot makes no difference.
+    fn says_as(&self, other: &Self) -> bool;
 }
 
 /// Which package, in the order of loading.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::catalogue::{Canonical, Catalogue, Item};
 use super::issue::{LoadFault, LoadIssue};
 use super::source::{Source, SourceFault};
-use super::{Base, Limits, MessageDefinition, Package, Packages, shown, version};
+use super::{Base, Limits, MessageDefinition, Package, Packages, version};
 use crate::issue::Severity;
 use crate::profile::definition::{Definition, Element, resource_type};
 use crate::profile::snapshot::{Generator, SnapshotError};
@@ -27,7 +27,7 @@ pub(super) fn load(base: Base, paths: &[PathBuf], limits: &Limits) -> (Packages,
     for path in paths {
         let mut faults = Vec::new();
         let sources = Source::find(path, limits, &mut faults);
-        faults.into_iter().for_each(|fault| loader.source_fault(&shown(path), fault));
+        faults.into_iter().for_each(|fault| loader.source_fault(&path.display().to_string(), fault));
         sources.iter().for_each(|source| loader.package(source));
     }
     loader.finish()
@@ -150,7 +150,7 @@ impl Loader<'_> {
 
     fn item<T>(&mut self, name: &str, bytes: &[u8], catalogue: fn(&mut Packages) -> &mut Catalogue<T>)
     where
-        T: Canonical + PartialEq + for<'de> Deserialize<'de>,
+        T: Canonical + for<'de> Deserialize<'de>,
     {
         let item: T = match read(bytes) {
             Ok(item) => item,
@@ -160,7 +160,7 @@ impl Loader<'_> {
         let catalogue = catalogue(&mut self.packages);
         let twin = catalogue.add(package, name, Item::Loaded(item));
         let twin = twin.and_then(|twin| catalogue.entries.get(twin)).zip(catalogue.entries.last());
-        let differs = twin.filter(|(twin, own)| *twin.item != *own.item).map(|(twin, own)| {
+        let differs = twin.filter(|(twin, own)| !twin.item.says_as(&own.item)).map(|(twin, own)| {
             let canonical = format!("{}|{}", own.item.url(), own.item.version().unwrap_or_default());
             (twin.package, twin.file.to_string(), canonical)
         });
@@ -275,12 +275,6 @@ fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, (Option<String>
             _ => (None, error.to_string()),
         }
     })
-}
-
-impl PartialEq for MessageDefinition {
-    fn eq(&self, other: &Self) -> bool {
-        self.content == other.content
-    }
 }
 
 impl<'de> Deserialize<'de> for MessageDefinition {

@@ -27,8 +27,10 @@ pub(super) fn tests(
     let (found, resolved) = walk(compiler, start, &steps);
     let one = |what| vec![Test { steps: steps.clone().into(), what }];
     let nothing = || format!("nothing in the slice says what its discriminator {path} must be");
+    let is_absent = found.is_some_and(|at| at.element.max == Some(Max::Count(0)));
     let tests = match discriminator.kind.as_str() {
-        "exists" => one(What::Exists(found.is_none_or(|at| at.element.max != Some(Max::Count(0))))),
+        _ if is_absent => one(What::Exists(false)),
+        "exists" => one(What::Exists(true)),
         "type" => {
             let types = found.map(|at| types(compiler, &at.element.types, resolved)).unwrap_or_default();
             if types.is_empty() { Vec::new() } else { one(What::Types(types.into())) }
@@ -178,7 +180,7 @@ fn types(compiler: &Compiler<'_>, of: &[TypeRef], resolved: bool) -> Vec<TypeId>
         return targets
             .filter_map(|target| match target {
                 Target::Type(id) | Target::Profile(id, _) => Some(id),
-                Target::Unknown(_) => None,
+                Target::Element(_) | Target::Unknown(_) => None,
             })
             .collect();
     }

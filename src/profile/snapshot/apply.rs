@@ -78,11 +78,13 @@ impl<'g, 'r> Application<'g, 'r> {
     fn child(&self, node: &mut Node, change: &Change<'_>, stems: &[Node]) -> Result<(), SnapshotError> {
         if let Some(child) = node.children.iter_mut().find(|child| child.name == change.name) {
             return match change.slice {
-                None => self.node(child, change),
-                Some(slice) => self.slice(child, slice, change, stems),
+                Some(slice) if !is_misnamed(child, slice, change) => self.slice(child, slice, change, stems),
+                _ => self.node(child, change),
             };
         }
         if let Some(child) = node.children.iter_mut().find(|child| child.choice_type(change.name).is_some()) {
+            let before = stems.iter().find(|before| before.name == child.name);
+            narrow(child, before, change.name);
             return self.slice(child, change.slice.unwrap_or(change.name), change, stems);
         }
         if !self.is_new_type() {
@@ -149,6 +151,31 @@ fn stems(node: &Node, change: &Change<'_>) -> Vec<Node> {
     node.children.iter().filter(is_cut).map(bare).collect()
 }
 
+/// An id may name a slice that neither the base nor a sliceName knows: then the element itself is meant.
+fn is_misnamed(stem: &mut Node, slice: &str, change: &Change<'_>) -> bool {
+    let unnamed = change.elements.iter().all(|element| element.slice_name.is_none());
+    unnamed && !change.elements.is_empty() && stem.slice(slice).is_none() && stem.choice_type(slice).is_none()
+}
+
+/// `valueQuantity` for `value[x]` says that a Quantity is the only type, unless other short cuts add theirs.
+fn narrow(stem: &mut Node, before: Option<&Node>, name: &str) {
+    let Some(suffix) = stem.choice_type(name).map(ToOwned::to_owned) else { return };
+    let Some(own) = before.unwrap_or(stem).element.types.iter().find(|it| is_suffix(&suffix, &it.code)).cloned() else {
+        return;
+    };
+    if stem.element.slicing.is_none() {
+        stem.element.slicing = Some(sliced_by_type(SlicingRules::Closed));
+        stem.element.types = vec![own];
+    } else if stem.element.slicing == Some(sliced_by_type(SlicingRules::Closed)) && !stem.element.types.contains(&own) {
+        stem.element.types.push(own);
+    }
+}
+
+fn sliced_by_type(rules: SlicingRules) -> Slicing {
+    let discriminator = Discriminator { kind: "type".into(), path: "$this".into() };
+    Slicing { discriminators: vec![discriminator], ordered: false, rules }
+}
+
 /// A slice begins as what it is cut from, but none of it has to be there.
 fn new_slice(stem: &mut Node, before: Option<&Node>, slice: &str, change: &Change<'_>) -> Node {
     let outer = slice.rsplit_once('/').map(|(outer, _)| outer.to_owned());
@@ -175,14 +202,14 @@ fn is_suffix(suffix: &str, code: &str) -> bool {
 
 /// Extensions are always sliced by their URL, choices by their type.
 fn imply_slicing(stem: &mut Node) {
-    let discriminator = match stem.name.as_str() {
-        "extension" | "modifierExtension" => Discriminator { kind: "value".into(), path: "url".into() },
-        name if name.ends_with("[x]") => Discriminator { kind: "type".into(), path: "$this".into() },
+    let implied = match stem.name.as_str() {
+        "extension" | "modifierExtension" => Slicing {
+            discriminators: vec![Discriminator { kind: "value".into(), path: "url".into() }],
+            ordered: false,
+            rules: SlicingRules::Open,
+        },
+        name if name.ends_with("[x]") => sliced_by_type(SlicingRules::Open),
         _ => return,
     };
-    stem.element.slicing.get_or_insert_with(|| Slicing {
-        discriminators: vec![discriminator],
-        ordered: false,
-        rules: SlicingRules::Open,
-    });
+    stem.element.slicing.get_or_insert(implied);
 }

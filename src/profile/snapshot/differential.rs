@@ -1,5 +1,6 @@
 //! A differential as a tree: only what differs is in it, so an element may come without what it is in.
 
+use super::DEPTH_MAX;
 use crate::profile::definition::Element;
 
 /// What changes at an element and below it.
@@ -20,11 +21,15 @@ type Step<'d> = (&'d str, Option<&'d str>);
 
 impl<'d> Change<'d> {
     /// Reads a differential; the root is the first step of all its paths.
-    pub(super) fn read(differential: &'d [Element]) -> Self {
+    /// Fails with the id of an element that lies deeper than any.
+    pub(super) fn read(differential: &'d [Element]) -> Result<Self, &'d str> {
         let mut root = Change::default();
         let mut last: Vec<Step<'d>> = Vec::new();
         for element in differential {
-            let steps = steps_of_id(element).unwrap_or_else(|| steps_of_path(element, &last));
+            if DEPTH_MAX < element.path.matches('.').count() {
+                return Err(&element.id);
+            }
+            let steps = steps_of_id(element, &last).unwrap_or_else(|| steps_of_path(element, &last));
             let mut here = &mut root;
             for (name, slice) in steps.iter().skip(1) {
                 here = here.child(name, *slice);
@@ -32,7 +37,7 @@ impl<'d> Change<'d> {
             here.elements.push(element);
             last = steps;
         }
-        root
+        Ok(root)
     }
 
     fn child(&mut self, name: &'d str, slice: Option<&'d str>) -> &mut Self {
@@ -51,13 +56,20 @@ impl<'d> Change<'d> {
     }
 }
 
-/// The id tells which slice every step is in, where it is as R4 asks (5.1.0.10).
-fn steps_of_id(element: &Element) -> Option<Vec<Step<'_>>> {
-    let steps: Vec<Step<'_>> = element.id.split('.').map(step).collect();
+/// The id tells which slice every step is in, where it is as R4 asks (5.1.0.10). Where it names no slice, the element
+/// is in the slice that was begun before it, as publishers read it.
+fn steps_of_id<'d>(element: &'d Element, last: &[Step<'d>]) -> Option<Vec<Step<'d>>> {
+    let mut steps: Vec<Step<'d>> = element.id.split('.').map(step).collect();
     let names: Vec<&str> = element.path.split('.').collect();
     let fits = |(step, name): (&Step<'_>, &&str)| step.0 == *name || step.0.ends_with("[x]") && step.1 == Some(name);
-    let own_slice = steps.last()?.1;
-    let is_own = element.slice_name.as_deref().is_none_or(|slice| own_slice == Some(slice));
+    let (own, above) = steps.split_last_mut()?;
+    let is_own = element.slice_name.as_deref().is_none_or(|slice| own.1 == Some(slice));
+    for (step, before) in above.iter_mut().zip(last) {
+        if step.0 != before.0 || step.1.is_some_and(|slice| before.1 != Some(slice)) {
+            break;
+        }
+        step.1 = before.1;
+    }
     (steps.len() == names.len() && steps.iter().zip(&names).all(fits) && is_own).then_some(steps)
 }
 
@@ -93,13 +105,17 @@ mod tests {
 
     #[test]
     fn ids_tell_slices_and_paths_do_where_ids_do_not() {
-        let steps = steps_of_id;
+        let steps = |element| steps_of_id(element, &[]);
         let told = element("A.b:x.c", "A.b.c", None);
         assert_eq!(steps(&told), Some(vec![("A", None), ("b", Some("x")), ("c", None)]));
-        assert_eq!(steps(&element("6f8a", "A.b.c", None)), None);
-        assert_eq!(steps(&element("A.b:y", "A.b", Some("x"))), None);
+        let (guid, other) = (element("6f8a", "A.b.c", None), element("A.b:y", "A.b", Some("x")));
+        assert_eq!((steps(&guid), steps(&other)), (None, None));
         let last = [("A", None), ("b", Some("x"))];
         let told = element("6f8a", "A.b.c", None);
         assert_eq!(steps_of_path(&told, &last), [("A", None), ("b", Some("x")), ("c", None)]);
+        let bare = element("A.b.c", "A.b.c", None);
+        assert_eq!(steps_of_id(&bare, &last), Some(vec![("A", None), ("b", Some("x")), ("c", None)]));
+        let bare = element("A.d.c", "A.d.c", None);
+        assert_eq!(steps_of_id(&bare, &last), Some(vec![("A", None), ("d", None), ("c", None)]));
     }
 }

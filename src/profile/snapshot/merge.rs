@@ -1,6 +1,6 @@
 //! What a differential says about an element, laid onto what its base says (R4 5.1.0.3, 2.27 ElementDefinition).
 
-use crate::profile::definition::{Binding, Constraint, Element};
+use crate::profile::definition::{Binding, Constraint, Element, TypeRef};
 
 /// Lays the one onto the other; `source` is the definition that says it.
 pub(super) fn merge(base: &mut Element, change: &Element, source: &str) {
@@ -16,7 +16,7 @@ pub(super) fn merge(base: &mut Element, change: &Element, source: &str) {
     replace(&mut base.must_support, change.must_support.as_ref());
     replace(&mut base.is_modifier, change.is_modifier.as_ref());
     if !change.types.is_empty() {
-        base.types.clone_from(&change.types);
+        base.types = change.types.iter().map(|kind| merge_type(&base.types, kind)).collect();
     }
     if let Some(binding) = &change.binding {
         merge_binding(&mut base.binding, binding);
@@ -30,6 +30,21 @@ fn replace<T: Clone>(base: &mut Option<T>, change: Option<&T>) {
     }
 }
 
+/// A type that says nothing about profiles or targets keeps those of the base: a profile cannot allow more.
+fn merge_type(base: &[TypeRef], change: &TypeRef) -> TypeRef {
+    let mut merged = change.clone();
+    let same: Vec<&TypeRef> = base.iter().filter(|it| it.code == change.code).collect();
+    if let [before] = same.as_slice() {
+        if merged.profiles.is_empty() {
+            merged.profiles.clone_from(&before.profiles);
+        }
+        if merged.target_profiles.is_empty() {
+            merged.target_profiles.clone_from(&before.target_profiles);
+        }
+    }
+    merged
+}
+
 /// A strength alone keeps the value set.
 fn merge_binding(base: &mut Option<Binding>, change: &Binding) {
     let before = base.take();
@@ -41,13 +56,17 @@ fn merge_binding(base: &mut Option<Binding>, change: &Binding) {
     });
 }
 
-/// Constraints are added; one of the same key is said anew.
+/// Constraints are added; one of the same key is said anew, and keeps the expression where it brings none.
 pub(super) fn add_constraints(base: &mut Vec<Constraint>, added: &[Constraint], source: &str) {
     for constraint in added {
         let mut constraint = constraint.clone();
         constraint.source.get_or_insert_with(|| source.to_owned());
         match base.iter_mut().find(|own| own.key == constraint.key) {
-            Some(own) => *own = constraint,
+            Some(own) => {
+                let expression = own.expression.take();
+                *own = constraint;
+                own.expression = own.expression.take().or(expression);
+            }
             None => base.push(constraint),
         }
     }

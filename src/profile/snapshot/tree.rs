@@ -1,6 +1,10 @@
 //! A snapshot as a tree: an element has children, and is cut into slices, which have children too.
 
+use super::DEPTH_MAX;
 use crate::profile::definition::Element;
+
+/// Deeper slices of slices are taken for slices of the element itself.
+const RESLICES_MAX: usize = 16;
 
 /// An element with all that is below it.
 #[derive(Clone, Debug)]
@@ -23,18 +27,18 @@ impl Node {
 
     /// Reads a snapshot; fails where an element follows that is in none before it.
     pub(super) fn read(elements: &[Element]) -> Result<Self, ()> {
-        let (root, rest) = Self::read_one(elements)?;
+        let (root, rest) = Self::read_one(elements, 0)?;
         if rest.is_empty() { Ok(root) } else { Err(()) }
     }
 
     /// Reads the part of a snapshot that begins at the element of this id.
     pub(super) fn read_at(elements: &[Element], id: &str) -> Result<Self, ()> {
         let at = elements.iter().position(|element| element.id == id).ok_or(())?;
-        Ok(Self::read_one(&elements[at..])?.0)
+        Ok(Self::read_one(&elements[at..], 0)?.0)
     }
 
-    fn read_one(elements: &[Element]) -> Result<(Self, &[Element]), ()> {
-        let (first, mut rest) = elements.split_first().ok_or(())?;
+    fn read_one(elements: &[Element], depth: usize) -> Result<(Self, &[Element]), ()> {
+        let (first, mut rest) = elements.split_first().filter(|_| depth <= DEPTH_MAX).ok_or(())?;
         let name = first.path.rsplit('.').next().unwrap_or_default();
         let mut node = Self::new(name, first.clone());
         while let Some(next) = rest.first() {
@@ -42,7 +46,7 @@ impl Node {
             if name.contains('.') {
                 return Err(());
             }
-            let (child, after) = Self::read_one(rest)?;
+            let (child, after) = Self::read_one(rest, depth + 1)?;
             rest = after;
             node.adopt(child);
         }
@@ -75,6 +79,9 @@ impl Node {
     /// The list that a slice of this name is in: `a/b` is a slice of `a`.
     pub(super) fn cut(&mut self, slice: &str) -> &mut Vec<Node> {
         let Some((outer, _)) = slice.rsplit_once('/') else { return &mut self.slices };
+        if RESLICES_MAX < slice.matches('/').count() {
+            return &mut self.slices;
+        }
         match self.slices.iter().position(|it| it.element.slice_name.as_deref() == Some(outer)) {
             Some(at) => &mut self.slices[at].slices,
             None => match self.slices.iter().position(|it| it.holds(outer)) {

@@ -49,9 +49,33 @@ impl Generator<'_> {
                 found => return found,
             }
         }
-        let code = the_code(types, change)?;
+        let Some(first) = types.first() else { return Err(SnapshotFault::NoContent) };
+        if types.iter().all(|it| it.code == first.code) {
+            return self.of_type(&first.code, user);
+        }
+        self.of_several(types, change, user)
+    }
+
+    fn of_type(&self, code: &str, user: &Definition) -> Result<Node, SnapshotFault> {
         let canonical = if code.contains(':') { code.to_owned() } else { format!("{R4}{code}") };
         self.at(&canonical, None, user)
+    }
+
+    /// Of several types: every one has an id and extensions; else the only one that has all that is asked for.
+    fn of_several(&self, types: &[TypeRef], change: &Change<'_>, user: &Definition) -> Result<Node, SnapshotFault> {
+        if change.children.iter().all(|child| matches!(child.name, "id" | "extension")) {
+            return self.of_type("Element", user);
+        }
+        let has_all =
+            |node: &Node| change.children.iter().all(|asked| node.children.iter().any(|own| own.name == asked.name));
+        let mut fitting = Vec::new();
+        for kind in types {
+            fitting.extend(Some(self.of_type(&kind.code, user)?).filter(has_all));
+        }
+        match fitting.pop() {
+            Some(only) if fitting.is_empty() => Ok(only),
+            _ => Err(SnapshotFault::TypeAmbiguous),
+        }
     }
 
     /// A definition's snapshot, or the part of it below an element.
@@ -65,14 +89,4 @@ impl Generator<'_> {
         };
         node.map_err(|()| SnapshotFault::Disordered(definition.url.clone()))
     }
-}
-
-/// The one type that all types are of. Every type has an id and extensions, so for these it does not matter.
-fn the_code<'t>(types: &'t [TypeRef], change: &Change<'_>) -> Result<&'t str, SnapshotFault> {
-    let Some(first) = types.first() else { return Err(SnapshotFault::NoContent) };
-    if types.iter().all(|it| it.code == first.code) {
-        return Ok(&first.code);
-    }
-    let general = change.children.iter().all(|child| matches!(child.name, "id" | "extension"));
-    if general { Ok("Element") } else { Err(SnapshotFault::TypeAmbiguous) }
 }

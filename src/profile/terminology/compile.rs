@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::grammar::Grammar;
 use super::{CodeSystem, ConceptSet, Content, Membership, Reason, ValueSet, filter};
 
-/// Deeper nesting of value sets is taken for a cycle.
+/// A value set of more clauses, nested ones counted as often as they are reached, is not nested into another.
+const WEIGHT_MAX: usize = 10_000;
+/// Deepest nesting of value sets.
 const DEPTH_MAX: usize = 32;
 
 /// What there is to compile from.
@@ -24,6 +26,10 @@ pub trait Known {
 pub struct Codes {
     include: Box<[Clause]>,
     exclude: Box<[Clause]>,
+    /// Why some questions will not be answered, here or in nested sets.
+    unchecked: Box<[Reason]>,
+    /// How many clauses a question may have to look at.
+    weight: usize,
 }
 
 /// One include or exclude: the part of the system, and all of the value sets.
@@ -83,8 +89,16 @@ fn folded(code: &str, case_sensitive: bool) -> Cow<'_, str> {
 impl Codes {
     /// Compiles a value set; `path` are the canonicals that led there, its own last.
     pub fn compile(set: &ValueSet, known: &dyn Known, path: &[&str]) -> Self {
-        let clauses = |sets: &[ConceptSet]| sets.iter().map(|set| Clause::compile(set, known, path)).collect();
-        Self { include: clauses(&set.include), exclude: clauses(&set.exclude) }
+        let clauses = |sets: &[ConceptSet]| -> Box<[Clause]> {
+            sets.iter().map(|set| Clause::compile(set, known, path)).collect()
+        };
+        let (include, exclude) = (clauses(&set.include), clauses(&set.exclude));
+        let all = || include.iter().chain(&exclude);
+        let mut unchecked: Vec<Reason> = all().flat_map(Clause::unchecked).cloned().collect();
+        unchecked.sort();
+        unchecked.dedup();
+        let weight = all().map(Clause::weight).fold(0, usize::saturating_add);
+        Self { unchecked: unchecked.into(), weight, include, exclude }
     }
 
     /// Is this code of this system a member?
@@ -110,12 +124,8 @@ impl Codes {
     }
 
     /// Why some questions will not be answered.
-    pub fn unchecked(&self) -> Vec<&Reason> {
-        let clauses = self.include.iter().chain(&self.exclude);
-        let mut reasons: Vec<&Reason> = clauses.flat_map(Clause::unchecked).collect();
-        reasons.sort();
-        reasons.dedup();
-        reasons
+    pub fn unchecked(&self) -> &[Reason] {
+        &self.unchecked
     }
 
     /// Its members as (system, code), where they can all be listed and nothing is excluded.
@@ -160,9 +170,13 @@ fn all(answers: impl Iterator<Item = Membership>) -> Membership {
 
 impl Clause {
     fn compile(set: &ConceptSet, known: &dyn Known, path: &[&str]) -> Self {
-        let nested = |canonical: &String| match path.contains(&canonical.as_str()) || DEPTH_MAX < path.len() {
+        let nested = |canonical: &String| match path.contains(&canonical.as_str()) {
             true => Err(Reason::ValueSetCycle(canonical.as_str().into())),
-            false => known.codes(canonical, path),
+            false if DEPTH_MAX < path.len() => Err(Reason::ValueSetTooLarge(canonical.as_str().into())),
+            false => match known.codes(canonical, path)? {
+                codes if WEIGHT_MAX < codes.weight => Err(Reason::ValueSetTooLarge(canonical.as_str().into())),
+                codes => Ok(codes),
+            },
         };
         Self {
             part: set.system.as_deref().map(|system| SystemPart::compile(system, set, known)),
@@ -186,10 +200,15 @@ impl Clause {
             _ => None,
         });
         let nested = self.value_sets.iter().flat_map(|set| match set {
-            Ok(codes) => codes.unchecked(),
+            Ok(codes) => codes.unchecked.iter().collect(),
             Err(reason) => vec![reason],
         });
         own.chain(nested).collect()
+    }
+
+    fn weight(&self) -> usize {
+        let nested = self.value_sets.iter().filter_map(|set| set.as_ref().ok());
+        nested.map(|codes| codes.weight).fold(1, usize::saturating_add)
     }
 
     fn members(&self) -> Option<Vec<(&str, &str)>> {
@@ -257,6 +276,7 @@ impl Part {
         match (loaded, Grammar::of(system)) {
             (Some(loaded), _) if loaded.content == Content::Complete => Self::of_system(canonical, set, loaded, known),
             (_, Some(grammar)) if set.filters.is_empty() => Self::Grammar(grammar),
+            (_, Some(_)) => Self::NotChecked(Reason::Filter(format!("of the grammar {system}").into())),
             (Some(_), _) => Self::NotChecked(Reason::SystemIncomplete(system.into())),
             (None, _) if set.version.is_some() && known.code_system(system).is_some() => {
                 Self::NotChecked(Reason::SystemVersion(system.into()))

@@ -1,6 +1,6 @@
 //! Filters of a value set over a code system that is here as a whole (R4 4.9.7.2).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use regex::RegexBuilder;
 
@@ -84,17 +84,15 @@ fn children(system: &CodeSystem, code: &str) -> Option<Vec<bool>> {
 
 fn below(system: &CodeSystem, code: &str, itself: bool) -> Option<Vec<bool>> {
     let top = position(system, code)?;
-    let mut found = HashSet::from([top]);
-    // Parents stand before their children, but those that are told by a property may not.
-    loop {
-        let before = found.len();
-        for (concept, index) in system.concepts.iter().zip(0u32..) {
-            if concept.parents.iter().any(|parent| found.contains(parent)) {
-                found.insert(index);
-            }
-        }
-        if before == found.len() {
-            break;
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (concept, index) in system.concepts.iter().zip(0u32..) {
+        concept.parents.iter().for_each(|parent| children.entry(*parent).or_default().push(index));
+    }
+    let mut found = HashSet::new();
+    let mut waiting = vec![top];
+    while let Some(index) = waiting.pop() {
+        if found.insert(index) {
+            waiting.extend(children.get(&index).into_iter().flatten());
         }
     }
     Some((0u32..).take(system.concepts.len()).map(|it| found.contains(&it) && (itself || it != top)).collect())

@@ -207,9 +207,11 @@ fn relate(concepts: &mut [Concept], relations: &[(u32, Relation, String)]) {
         let Some(other) = index.get(code.as_str()) else { continue };
         let (child, parent) = if *relation == Relation::Parent { (own, other) } else { (other, own) };
         let Some(concept) = usize::try_from(*child).ok().and_then(|child| concepts.get_mut(child)) else { continue };
-        if !concept.parents.contains(parent) {
-            concept.parents.push(*parent);
-        }
+        concept.parents.push(*parent);
+    }
+    for concept in concepts {
+        concept.parents.sort_unstable();
+        concept.parents.dedup();
     }
 }
 

@@ -458,7 +458,7 @@ fn split_exponent(text: &str) -> (&str, &str) {
 
 fn is_known(symbol: &str) -> bool {
     let prefixed = |prefix: &&str| symbol.strip_prefix(*prefix).is_some_and(|atom| METRIC.contains(&atom));
-    METRIC.contains(&symbol) || PLAIN.contains(&symbol) || PREFIXES.iter().any(|prefix| prefixed(prefix))
+    METRIC.contains(&symbol) || PLAIN.contains(&symbol) || PREFIXES.iter().any(prefixed)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::issue;
 use crate::profile::definition::Strength;
 use crate::profile::facts::{CodeList, Element, Kind, Special, Type};
 use crate::profile::program::{Binding, SetId};
-use crate::profile::terminology::Membership;
+use crate::profile::terminology::{Membership, Reason};
 
 /// Lists up to this length are spelled out.
 const LISTED_MAX: usize = 12;
@@ -97,10 +97,20 @@ impl Walk<'_, '_> {
 
     /// Is the value's code a member? `None` where it is of a type that has no code.
     pub(super) fn membership(&self, set: SetId, node: NodeId, type_id: TypeId) -> Option<Membership> {
-        let Some(codes) = self.validator.set(set) else {
-            let url = self.program.value_sets[set.0 as usize].as_str();
-            return Some(Membership::NotChecked(crate::profile::terminology::Reason::ValueSetUnknown(url.into())));
-        };
+        match self.validator.set(set) {
+            Some(codes) => self.is_member(codes, node, type_id),
+            None => {
+                let url = self.program.value_sets[set.0 as usize].as_str();
+                Some(Membership::NotChecked(Reason::ValueSetUnknown(url.into())))
+            }
+        }
+    }
+
+    /// The same for codes that are at hand.
+    pub(super) fn is_member(&self, codes: &Codes, node: NodeId, type_id: TypeId) -> Option<Membership> {
+        if type_id == TypeId::NONE {
+            return None;
+        }
         let kind = self.facts.of(type_id);
         let coding = |node: NodeId| {
             let names = self.validator.names();

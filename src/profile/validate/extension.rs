@@ -17,8 +17,9 @@ impl Walk<'_, '_> {
         if !url.contains(':') {
             let above = self.tape.parent(node).and_then(|array| self.tape.parent(array));
             let nested = above.is_some_and(|above| self.is_extension_object(above));
-            if !nested {
-                self.say(&issue::EXTENSION_UNKNOWN, node, "The URL of an extension must be absolute.");
+            match above.filter(|_| nested) {
+                Some(above) => self.nested_extension(above, node, &url),
+                None => self.say(&issue::EXTENSION_UNKNOWN, node, "The URL of an extension must be absolute."),
             }
             return;
         }
@@ -46,11 +47,23 @@ impl Walk<'_, '_> {
             let text = "The definition of this modifier extension is not loaded, so the meaning cannot be known.";
             self.say(&issue::EXTENSION_MODIFIER, node, text);
         } else if url.starts_with(HL7) {
-            let text = "FHIR R4 has no extension of this URL.";
-            self.say(&issue::EXTENSION_UNKNOWN, node, text);
+            let text = "FHIR R4 has no extension of this URL; a later release may have it. It was not checked.";
+            self.warn(&issue::EXTENSION_UNKNOWN, node, text);
         } else {
             let text = "The definition of this extension is not loaded; its content was not checked.";
             self.told(&issue::EXTENSION_UNKNOWN, Severity::Information, node, NameId::UNKNOWN, "", text.into());
+        }
+    }
+
+    /// An extension within one whose definition says which it may have.
+    fn nested_extension(&mut self, above: NodeId, node: NodeId, url: &str) {
+        let names = self.validator.names();
+        let outer = self.tape.member(above, names.url).and_then(|outer| self.tape.string(outer));
+        let Some(index) = outer.and_then(|outer| self.program.extension(&outer)) else { return };
+        let rule = self.program.profiles()[index].rule;
+        if !self.program.has_slice_of(rule, names.extension, url) {
+            let text = "The definition of the outer extension has no extension of this name.";
+            self.broken(&issue::EXTENSION_UNKNOWN, node, rule, "extension", text);
         }
     }
 
@@ -93,7 +106,11 @@ impl Walk<'_, '_> {
         let Some(holder) = self.tape.parent(node).and_then(|array| self.tape.parent(array)) else { return };
         let fits = definition.contexts.iter().any(|context| match context {
             ExtensionContext::Element(expression) => self.is_at(holder, resource, expression),
-            ExtensionContext::Extension(url) => self.is_extension(holder, url),
+            ExtensionContext::Extension(url) => {
+                // Its value counts as the extension.
+                let above = self.object_above(holder).map(|(above, _)| above);
+                self.is_extension(holder, url) || above.is_some_and(|above| self.is_extension(above, url))
+            }
             ExtensionContext::Path(expression) => self.finds(expression, resource, root, holder),
         });
         if !fits && !definition.contexts.is_empty() {
@@ -114,8 +131,12 @@ impl Walk<'_, '_> {
     /// Is the element of this type, or at this path: `Patient`, `HumanName.family`, `Patient.contact.name`?
     fn is_at(&self, holder: NodeId, resource: NodeId, expression: &str) -> bool {
         let expression = expression.rsplit('#').next().unwrap_or(expression).trim_end_matches("[x]");
+        // Anything at all, resources too: as published definitions mean it.
+        if matches!(expression, "Element" | "*") {
+            return true;
+        }
         let own = self.types[holder.index()];
-        if own != TypeId::NONE && self.facts.ancestors(own).any(|name| name == expression || expression == "*") {
+        if own != TypeId::NONE && self.facts.ancestors(own).any(|name| name == expression) {
             return true;
         }
         // Along the way up each object gives the path a shorter start: HumanName.family, Patient.name.family.

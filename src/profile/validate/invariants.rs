@@ -3,7 +3,8 @@
 use super::walk::{Walk, Work};
 use super::*;
 use crate::issue;
-use crate::profile::fhirpath::{Expression, Verdict};
+use crate::profile::fhirpath::{self, Document, Expression, Item, Scope, Verdict};
+use crate::profile::terminology::Membership;
 
 impl Walk<'_, '_> {
     /// Judges all that waits from `first` on, and what comes up meanwhile.
@@ -27,13 +28,14 @@ impl Walk<'_, '_> {
         let verdict = self.evaluate(&invariant.expression, node, resource, root);
         let severity = if invariant.is_error { Severity::Error } else { Severity::Warning };
         match verdict {
-            Verdict::True => {}
+            // Nothing found is no breach: R4 writes rules such as `reference.startsWith('#').not()` for what may be absent.
+            Verdict::True | Verdict::Empty => {}
             Verdict::Error(_) => {
                 let text = format!("The rule {} could not be evaluated.", invariant.key);
                 let name = self.invariant_name(id, rule);
                 self.told(&issue::INVARIANT_NOT_CHECKED, Severity::Warning, node, NameId::UNKNOWN, &name, text.into());
             }
-            Verdict::False | Verdict::Empty => {
+            Verdict::False => {
                 let text = format!("The rule {} does not hold.", invariant.key);
                 let name = self.invariant_name(id, rule);
                 self.told(&issue::INVARIANT, severity, node, NameId::UNKNOWN, &name, text.into());
@@ -46,11 +48,80 @@ impl Walk<'_, '_> {
         format!("{}#{}", invariant.source, invariant.key)
     }
 
-    fn evaluate(&mut self, _: &Expression, _: NodeId, _: NodeId, _: NodeId) -> Verdict {
-        Verdict::True
+    fn evaluate(&self, expression: &Expression, node: NodeId, resource: NodeId, root: NodeId) -> Verdict {
+        let context = Context(self);
+        expression.holds(&self.scope(&context, node, resource, root))
     }
 
-    pub(super) fn finds(&mut self, _: &Expression, _: NodeId, _: NodeId, _: NodeId) -> bool {
-        true
+    fn scope<'s>(&'s self, context: &'s Context<'s>, node: NodeId, resource: NodeId, root: NodeId) -> Scope<'s> {
+        Scope {
+            document: Document { tape: self.tape, types: &self.types, facts: self.facts },
+            context: node,
+            resource,
+            root,
+            now: self.now,
+            steps_max: fhirpath::steps_max(self.tape.len()),
+            resolver: Some(context),
+            terminology: Some(context),
+            profiles: Some(context),
+        }
+    }
+
+    /// Is a value among what an expression finds from the resource?
+    pub(super) fn finds(&self, expression: &Expression, resource: NodeId, root: NodeId, wanted: NodeId) -> bool {
+        let context = Context(self);
+        let found = expression.evaluate(&self.scope(&context, resource, resource, root));
+        found.is_ok_and(|items| items.iter().any(|item| matches!(item, Item::Node(node) if *node == wanted)))
+    }
+}
+
+/// What FHIRPath may ask of the walk.
+struct Context<'w>(&'w Walk<'w, 'w>);
+
+impl fhirpath::Resolver for Context<'_> {
+    fn resolve(&self, from: NodeId, reference: &str) -> Option<NodeId> {
+        self.0.resolve(from, reference)
+    }
+}
+
+impl fhirpath::Terminology for Context<'_> {
+    fn has_member(&self, _: &Document<'_>, item: &Item<'_>, value_set: &str) -> Option<bool> {
+        let codes = self.0.validator.codes(value_set)?;
+        let membership = match item {
+            Item::Node(node) => self.0.is_member(&codes, *node, self.0.types[node.index()])?,
+            Item::String(code) => codes.has_code(code),
+            _ => return None,
+        };
+        match membership {
+            Membership::Member => Some(true),
+            Membership::NotMember => Some(false),
+            Membership::NotChecked(_) => None,
+        }
+    }
+}
+
+impl fhirpath::Profiles for Context<'_> {
+    fn conforms(&self, _: &Document<'_>, node: NodeId, profile: &str) -> Option<bool> {
+        let program = self.0.program;
+        let type_id = self.0.types[node.index()];
+        if type_id == TypeId::NONE {
+            return None;
+        }
+        let profile = match program.profile(profile) {
+            Some(profile) => profile,
+            None if walk::is_base_of(self.0.facts, type_id, profile) => {
+                let mut walk = Walk::new(self.0.validator, self.0.tape, &Request::default());
+                walk.trial_depth = self.0.trial_depth + 1;
+                return Some(walk.is_sound(node));
+            }
+            None => return None,
+        };
+        if !self.0.facts.is_a(type_id, profile.type_id) {
+            return Some(false);
+        }
+        // A walk of its own: this one is only being looked at.
+        let mut walk = Walk::new(self.0.validator, self.0.tape, &Request::default());
+        walk.trial_depth = self.0.trial_depth + 1;
+        Some(walk.conforms(node, type_id, profile.rule))
     }
 }

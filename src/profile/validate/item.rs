@@ -19,7 +19,6 @@ impl Walk<'_, '_> {
         rules: &Active,
     ) {
         let mut active: smallvec::SmallVec<[Active; 4]> = items.iter().map(|_| rules.clone()).collect();
-        let Some(first) = items.first() else { return };
         for rule in rules {
             let asked = self.program.rule(*rule);
             let count = items.len() as u32;
@@ -27,11 +26,8 @@ impl Walk<'_, '_> {
                 self.cardinality(&issue::ELEMENT_MISSING, here.node, element.name_id, *rule);
             }
             if asked.max < count && asked.max < MANY {
-                // The first that is too many is what is wrong.
-                let node = items.get(asked.max as usize).unwrap_or(first).node;
-                let at = if asked.max == 0 && element.many { self.tape.parent(node).unwrap_or(node) } else { node };
                 let text = format!("The profile allows {} of {} at most.", asked.max, asked.id);
-                self.broken(&issue::ELEMENT_REPEATS, at, *rule, "max", text);
+                self.broken(&issue::ELEMENT_REPEATS, here.node, *rule, "max", text);
             }
             if asked.slicing.is_some() {
                 let all: Vec<usize> = (0..items.len()).collect();
@@ -66,6 +62,8 @@ impl Walk<'_, '_> {
             let text = self.tape.string(node);
             let raw = text.as_deref().unwrap_or_else(|| self.tape.raw(node));
             match primitive.fault(self.tape.kind(node), raw) {
+                None if primitive == Primitive::Xhtml => self.narrative(node, raw),
+                None if primitive == Primitive::String && raw.contains('<') => self.markup(node, raw),
                 None => self.bound_code(element, raw, node),
                 Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
                 Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
@@ -74,7 +72,11 @@ impl Walk<'_, '_> {
         }
         if let Some(node) = item.sibling {
             self.types[node.index()] = field.kind;
-            self.sibling(node, item.value.is_some(), rules);
+            if element.name == "id" {
+                self.say(&issue::ELEMENT_UNKNOWN, item.node, "An id has neither an id nor extensions.");
+            } else {
+                self.sibling(node, item.value.is_some(), rules);
+            }
         }
         for rule in rules {
             self.prescribed(*rule, item, field);
@@ -156,19 +158,22 @@ impl Walk<'_, '_> {
         let known: Vec<RuleId> = alternative.profiles.iter().filter_map(Target::rule).collect();
         let all_known = known.len() == alternative.profiles.len();
         match known.as_slice() {
-            [] => {}
+            [] if all_known => {}
             [one] if all_known => {
                 if !active.contains(one) {
                     active.push(*one);
                 }
             }
-            several if all_known => {
+            several if all_known || several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) => {
                 if !several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) {
                     let text = "None of the profiles that are allowed here fits.";
                     self.broken(&issue::PROFILE_MISMATCH, node, rule, "profile", text);
                 }
             }
-            _ => {}
+            _ => {
+                let text = "The profile that this must conform to is not loaded, so it was not checked.";
+                self.broken(&issue::PROFILE_MISSING, node, rule, "profile", text);
+            }
         }
     }
 
@@ -209,7 +214,7 @@ impl Walk<'_, '_> {
         };
         let right = |target: &&Target| match target {
             Target::Type(id) | Target::Profile(id, _) => self.facts.is_a(found, *id),
-            Target::Unknown(_) => true,
+            Target::Element(_) | Target::Unknown(_) => true,
         };
         if !alternative.profiles.is_empty() && !alternative.profiles.iter().any(|target| right(&target)) {
             return self.broken(
@@ -243,6 +248,8 @@ impl Walk<'_, '_> {
         match here.kind.special {
             Special::Extension => self.extension_content(here.node),
             Special::Reference => self.reference_content(here.node),
+            Special::Coding => self.coding_system(here.node),
+            _ if here.kind.name == "Attachment" => self.attachment(here.node),
             _ => {}
         }
         if self.contained && matches!(here.kind.kind, Kind::Resource { .. }) {
@@ -250,6 +257,8 @@ impl Walk<'_, '_> {
             if let Some(node) = self.tape.member(here.node, contained) {
                 self.say(&issue::ELEMENT_UNKNOWN, node, "A contained resource must not contain others.");
             }
+        } else if matches!(here.kind.kind, Kind::Resource { .. }) {
+            self.contained_used(here.node);
         }
     }
 
@@ -264,7 +273,10 @@ impl Walk<'_, '_> {
         let (mark, work) = (self.found.begin(), self.work.len());
         let (depth, contained) = (self.depth, self.contained);
         let outer = (self.resource, self.root_resource);
-        if matches!(self.facts.of(type_id).kind, Kind::Resource { .. }) {
+        if matches!(self.facts.of(type_id).kind, Kind::Primitive(_)) {
+            let item = Item { value: Some(node), sibling: None, node };
+            self.exact(rule, self.program.rule(rule), item);
+        } else if matches!(self.facts.of(type_id).kind, Kind::Resource { .. }) {
             self.depth = 0;
             self.resource(node, &[rule], false);
         } else {
@@ -280,6 +292,14 @@ impl Walk<'_, '_> {
         (self.depth, self.contained) = (depth, contained);
         (self.resource, self.root_resource) = outer;
         self.trial_depth -= 1;
+        self.found.end(mark)
+    }
+
+    /// Is a resource what R4 says that it is?
+    pub(super) fn is_sound(&mut self, node: NodeId) -> bool {
+        let mark = self.found.begin();
+        self.resource(node, &[], false);
+        self.waiting(0);
         self.found.end(mark)
     }
 

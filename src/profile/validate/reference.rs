@@ -1,5 +1,6 @@
 //! What references point to, within the document and never beyond it (R4 2.3, 2.36.4.1).
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::walk::Walk;
@@ -12,47 +13,69 @@ use crate::profile::program::{Aggregation, Target};
 /// Where the resources of a document are.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    built: bool,
-    by_url: HashMap<String, NodeId>,
-    by_id: HashMap<String, NodeId>,
+    index: OnceCell<Index>,
     /// Conformance that was tried already.
     tried: HashMap<(NodeId, RuleId), bool>,
 }
 
+/// The entries of the outermost Bundle.
+#[derive(Debug, Default)]
+struct Index {
+    by_url: HashMap<String, NodeId>,
+    /// The entries in the order of the document.
+    entries: Vec<NodeId>,
+}
+
 impl Walk<'_, '_> {
-    fn index(&mut self) {
-        if std::mem::replace(&mut self.references.built, true) {
-            return;
-        }
-        let names = self.validator.names();
-        let tape = self.tape;
-        let Some(entries) = tape.member(NodeId::ROOT, names.entry) else { return };
-        for entry in tape.children(entries) {
-            let Some(resource) = tape.member(entry, names.resource) else { continue };
-            if let Some(url) = tape.member(entry, names.full_url).and_then(|url| tape.string(url)) {
-                self.references.by_url.entry(url.into_owned()).or_insert(resource);
+    fn index(&self) -> &Index {
+        self.references.index.get_or_init(|| {
+            let mut index = Index::default();
+            let names = self.validator.names();
+            let tape = self.tape;
+            let entries = tape.member(NodeId::ROOT, names.entry);
+            for entry in entries.into_iter().flat_map(|entries| tape.children(entries)) {
+                index.entries.push(entry);
+                let Some(resource) = tape.member(entry, names.resource) else { continue };
+                if let Some(url) = tape.member(entry, names.full_url).and_then(|url| tape.string(url)) {
+                    index.by_url.entry(url.into_owned()).or_insert(resource);
+                }
             }
-            let id = tape.member(resource, names.id).and_then(|id| tape.string(id));
-            let told = tape.member(resource, self.facts.resource_type());
-            if let (Some(id), Some(told)) = (id, told) {
-                self.references.by_id.entry(format!("{}/{id}", tape.raw(told))).or_insert(resource);
-            }
-        }
+            index
+        })
     }
 
     /// The resource in this document that a reference in `from` means.
-    pub(super) fn resolve(&mut self, from: NodeId, reference: &str) -> Option<NodeId> {
+    pub(super) fn resolve(&self, from: NodeId, reference: &str) -> Option<NodeId> {
         if let Some(id) = reference.strip_prefix('#') {
             return self.contained_as(from, id);
         }
-        self.index();
         let plain = reference.split_once("/_history/").map_or(reference, |(plain, _)| plain);
         let plain = plain.split('|').next().unwrap_or(plain);
-        if let Some(found) = self.references.by_url.get(plain) {
+        let index = self.index();
+        if let Some(found) = index.by_url.get(plain) {
             return Some(*found);
         }
-        let is_relative = !plain.contains(':');
-        if is_relative { self.references.by_id.get(plain).copied() } else { None }
+        if plain.contains(':') {
+            return None;
+        }
+        // A relative reference is below the base of its own entry's fullUrl, which only a RESTful one has.
+        match self.base_of(from) {
+            Some(base) => index.by_url.get(&format!("{base}{plain}")).copied(),
+            None => None,
+        }
+    }
+
+    /// The server of the entry that a value is in: what stands before type and id in its fullUrl.
+    fn base_of(&self, from: NodeId) -> Option<&str> {
+        let names = self.validator.names();
+        let tape = self.tape;
+        let entries = &self.index().entries;
+        let entry = entries.get(entries.partition_point(|entry| *entry <= from).checked_sub(1)?)?;
+        let url = tape.raw(tape.member(*entry, names.full_url)?);
+        let (before, _id) = url.rsplit_once('/')?;
+        let (base, kind) = before.rsplit_once('/')?;
+        self.facts.resource_id(kind)?;
+        Some(&url[..base.len() + 1])
     }
 
     fn contained_as(&self, from: NodeId, id: &str) -> Option<NodeId> {
@@ -96,16 +119,15 @@ impl Walk<'_, '_> {
             return;
         }
         let Some(told) = self.target_type(node) else { return };
-        let Some(at) = self.tape.member(node, self.validator.names().reference) else { return };
         let name = self.facts.of(told).name;
         if !field.targets.contains(&name) {
             let text = format!("The reference must be to {}.", field.targets.join(", "));
-            self.say(&issue::RESOURCE_TYPE, at, text);
+            self.say(&issue::RESOURCE_TYPE, node, text);
         }
     }
 
     /// The type of resource that a reference is to, as far as it can be known.
-    fn target_type(&mut self, node: NodeId) -> Option<TypeId> {
+    fn target_type(&self, node: NodeId) -> Option<TypeId> {
         let names = self.validator.names();
         let tape = self.tape;
         let at = tape.member(node, names.reference)?;
@@ -125,28 +147,32 @@ impl Walk<'_, '_> {
         let Some(at) = tape.member(node, names.reference) else { return };
         let Some(reference) = tape.string(at) else { return };
         let target = self.resolve(node, &reference);
-        self.aggregated(rule, &asked.aggregation, at, &reference, target);
+        self.aggregated(rule, &asked.aggregation, node, &reference, target);
         let Some(told) = self.target_type(node) else { return };
         let right = |it: &Target| match it {
             Target::Type(id) | Target::Profile(id, _) => self.facts.is_a(told, *id),
-            Target::Unknown(_) => true,
+            Target::Element(_) | Target::Unknown(_) => true,
         };
         let fitting: Vec<&Target> = asked.targets.iter().filter(|it| right(it)).collect();
         if fitting.is_empty() && !asked.targets.is_empty() {
             let text = "The profile does not allow a reference to this type of resource.";
-            return self.broken(&issue::REFERENCE_TARGET, at, rule, "targetProfile", text);
+            return self.broken(&issue::REFERENCE_TARGET, node, rule, "targetProfile", text);
         }
         let Some(target) = target else { return };
         let mut profiles = Vec::new();
         for one in fitting {
             match one {
                 Target::Profile(id, rule) => profiles.push((*id, *rule)),
+                Target::Unknown(_) => {
+                    let text = "The profile that this must conform to is not loaded, so it was not checked.";
+                    return self.broken(&issue::PROFILE_MISSING, node, rule, "targetProfile", text);
+                }
                 _ => return,
             }
         }
         if !profiles.is_empty() && !profiles.iter().any(|(_, profile)| self.tried(target, told, *profile)) {
             let text = "What the reference points to conforms to none of the profiles that are allowed here.";
-            self.broken(&issue::REFERENCE_TARGET, at, rule, "targetProfile", text);
+            self.broken(&issue::REFERENCE_TARGET, node, rule, "targetProfile", text);
         }
     }
 

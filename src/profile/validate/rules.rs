@@ -38,7 +38,9 @@ impl Walk<'_, '_> {
         let Some(index) = alternatives.iter().position(|it| self.fits(it, field.kind)) else {
             let names: Vec<_> = alternatives.iter().map(|it| self.facts.of(it.type_id).name).collect();
             let text = format!("The profile allows only {} here.", names.join(", "));
-            return self.broken(&issue::PROFILE_TYPE, item.node, rule, "type", text);
+            // A choice of a wrong type is as good as absent: it is told of what has it.
+            let node = if asked.id.ends_with(']') { self.tape.parent(item.node) } else { None };
+            return self.broken(&issue::PROFILE_TYPE, node.unwrap_or(item.node), rule, "type", text);
         };
         let alternative = &alternatives[index];
         if (!alternative.targets.is_empty() || !alternative.aggregation.is_empty())
@@ -49,7 +51,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn exact(&mut self, rule: RuleId, asked: &Rule, item: Item) {
+    pub(super) fn exact(&mut self, rule: RuleId, asked: &Rule, item: Item) {
         let tape = self.tape;
         if let Some(fixed) = &asked.fixed
             && !item.value.is_some_and(|node| fixed.is(tape, node))

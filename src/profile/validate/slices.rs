@@ -76,9 +76,8 @@ impl Walk<'_, '_> {
             self.slice_missing(here.node, name, slice);
         }
         if asked.max < count && asked.max < MANY {
-            let node = members.get(asked.max as usize).map_or(here.node, |index| items[*index].node);
             let text = format!("The profile allows {} of {} at most.", asked.max, asked.id);
-            self.broken(&issue::ELEMENT_REPEATS, node, slice.rule, "max", text);
+            self.broken(&issue::ELEMENT_REPEATS, here.node, slice.rule, "max", text);
         }
     }
 
@@ -133,6 +132,7 @@ impl Walk<'_, '_> {
             What::Profiles(profiles) => found.iter().any(|(node, kind)| {
                 profiles.iter().any(|target| match target {
                     Target::Type(id) => self.facts.is_a(*kind, *id),
+                    Target::Element(rule) => self.conforms(*node, *kind, *rule),
                     Target::Profile(id, rule) => self.facts.is_a(*kind, *id) && self.conforms(*node, *kind, *rule),
                     Target::Unknown(_) => false,
                 })

@@ -445,7 +445,7 @@ impl<'v, 't> Walk<'v, 't> {
 }
 
 /// `http://hl7.org/fhir/StructureDefinition/Patient` of a Patient says nothing new.
-fn is_base_of(facts: &Facts, id: TypeId, canonical: &str) -> bool {
+pub(super) fn is_base_of(facts: &Facts, id: TypeId, canonical: &str) -> bool {
     let plain = canonical.split('|').next().unwrap_or(canonical);
     let name = plain.strip_prefix("http://hl7.org/fhir/StructureDefinition/");
     name.and_then(|name| facts.id(name)).is_some_and(|base| facts.is_a(id, base))

@@ -39,6 +39,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -71,6 +72,8 @@ pub struct Options {
     pub batch_len: usize,
     /// A transaction takes no more work once it has so many bytes of (compressed) bodies.
     pub batch_bytes: usize,
+    /// How long a transaction with little work waits for more, while there is traffic.
+    pub batch_pause: Duration,
     /// Bytes of SQLite's log that are worth a checkpoint in the background; it may grow to four times as much.
     pub log_bytes: usize,
 }
@@ -83,6 +86,7 @@ impl Default for Options {
             queue_bytes: 256 << 20,
             batch_len: 256,
             batch_bytes: 8 << 20,
+            batch_pause: Duration::from_millis(2),
             log_bytes: 64 << 20,
         }
     }
@@ -114,6 +118,8 @@ impl SqliteStore {
             nudge,
             batch_len: options.batch_len,
             batch_bytes: options.batch_bytes,
+            batch_pause: options.batch_pause,
+            crowded: false,
             log_limits: checkpoint::Limits::new(options.log_bytes),
         };
         let threads = Mutex::new(vec![spawn_writer(writer, jobs)?, spawn_checkpointer(path, nudges)?]);

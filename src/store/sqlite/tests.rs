@@ -231,6 +231,17 @@ fn a_full_queue_is_said_at_once() {
 }
 
 #[test]
+fn who_is_alone_never_waits_for_company() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { batch_pause: Duration::from_secs(3600), ..Options::default() };
+    let store = SqliteStore::open(&folder.path().join("onward.db"), options, contract::decide).unwrap();
+    for n in 0..5 {
+        wait(store.submit(message(&n.to_string()), work(Command::PlaceReferral(place_referral(None)), Vec::new())))
+            .unwrap();
+    }
+}
+
+#[test]
 fn the_log_is_moved_into_the_file_in_the_background() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { log_bytes: 1 << 20, ..Options::default() };

@@ -20,6 +20,9 @@ use crate::store::{Settlement, StoreError, Verdict};
 /// How long the writer waits for work while it is ill before it tries by itself.
 const TRIAL_PAUSE: Duration = Duration::from_millis(500);
 
+/// Pieces of work with which a transaction is worth its price.
+const BATCH_SMALL: usize = 16;
+
 /// A piece of work and who waits for it.
 pub(super) enum Job {
     /// A message.
@@ -68,6 +71,9 @@ pub(super) struct Writer {
     pub(super) nudge: SyncSender<()>,
     pub(super) batch_len: usize,
     pub(super) batch_bytes: usize,
+    pub(super) batch_pause: Duration,
+    /// The last transaction held the work of more than one caller.
+    pub(super) crowded: bool,
     pub(super) log_limits: checkpoint::Limits,
 }
 
@@ -119,16 +125,27 @@ impl Writer {
         self.commit(conn, transaction::commit)
     }
 
-    fn gather(&self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    /// What is waiting. A transaction costs some dozen pages and a sync, however little is in it; so where there is
+    /// traffic, a small one waits a moment for company. A caller who is alone never waits.
+    fn gather(&mut self, first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
         let mut bytes = first.bytes();
         let mut batch = vec![first];
-        while batch.len() < self.batch_len && bytes < self.batch_bytes {
-            let Ok(job) = jobs.try_recv() else { break };
-            bytes += job.bytes();
-            batch.push(job);
+        self.fill(&mut batch, &mut bytes, jobs);
+        if self.crowded && batch.len() < BATCH_SMALL && !self.batch_pause.is_zero() {
+            std::thread::sleep(self.batch_pause);
+            self.fill(&mut batch, &mut bytes, jobs);
         }
+        self.crowded = batch.len() > 1;
         self.load.remove(bytes);
         batch
+    }
+
+    fn fill(&self, batch: &mut Vec<Job>, bytes: &mut usize, jobs: &Receiver<Job>) {
+        while batch.len() < self.batch_len && *bytes < self.batch_bytes {
+            let Ok(job) = jobs.try_recv() else { break };
+            *bytes += job.bytes();
+            batch.push(job);
+        }
     }
 
     fn work(&mut self, jobs: Vec<Job>) {

@@ -50,7 +50,11 @@ fn element(packages: &Packages, user: &Definition, left: &Element, right: &Eleme
     let modifies = |it: &Element| it.is_modifier.unwrap_or_default().to_string();
     say("modifier", modifies(left), modifies(right));
     say("slicing", slicing(left), slicing(right));
-    say("binding", binding(packages, user, left), binding(packages, user, right));
+    say(
+        "binding",
+        binding(packages, user, left).replace("|4.0.1", ""),
+        binding(packages, user, right).replace("|4.0.1", ""),
+    );
     let inherited = inherited(packages, user, right);
     say("constraints", constraints(left, &inherited), constraints(right, &inherited));
     lines
@@ -58,9 +62,11 @@ fn element(packages: &Packages, user: &Definition, left: &Element, right: &Eleme
 
 fn kinds(element: &Element) -> String {
     let kinds = element.types.iter().map(|kind| {
-        let sorted = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
+        let sorted = |list: &[String]| list.iter().map(|it| it.replace("|4.0.1", "")).collect::<BTreeSet<_>>();
         let targets = sorted(&kind.target_profiles);
-        format!("{} {:?} {targets:?} {:?}", kind.code, sorted(&kind.profiles), sorted(&kind.aggregation))
+        // What R4 states as string for ids, later tools state as id; the form is that of the element.
+        let code = if element.path.ends_with(".id") && kind.code == "id" { "string" } else { &kind.code };
+        format!("{code} {:?} {targets:?} {:?}", sorted(&kind.profiles), sorted(&kind.aggregation))
     });
     kinds.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" | ")
 }

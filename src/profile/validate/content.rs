@@ -1,0 +1,118 @@
+//! Rules of R4's text that no invariant says: of codings, attachments, narratives, contained resources.
+
+use std::collections::HashSet;
+
+use super::walk::Walk;
+use super::*;
+use crate::fhir::tape::Kind as Json;
+use crate::issue;
+use crate::profile::xhtml;
+
+const NARRATIVE: &str = "http://hl7.org/fhir/StructureDefinition/Narrative";
+const CONTAINED: &str = "http://hl7.org/fhir/StructureDefinition/DomainResource#dom-3";
+
+/// Schemes that a narrative may link to.
+const SCHEMES: [&str; 6] = ["cid", "data", "http", "https", "mailto", "tel"];
+
+impl Walk<'_, '_> {
+    /// `Coding.system` is an absolute URI, and that of a code system (R4 2.24.0.6).
+    pub(super) fn coding_system(&mut self, node: NodeId) {
+        let tape = self.tape;
+        let Some(at) = tape.member(node, self.validator.names().system) else { return };
+        let Some(system) = tape.string(at) else { return };
+        if !system.trim().contains(':') {
+            self.say(&issue::VALUE_FORMAT, at, "The system of a code is an absolute URI.");
+        } else if system.contains("/ValueSet/") {
+            self.say(&issue::VALUE_FORMAT, at, "The system of a code is a code system, and this is a value set.");
+        }
+    }
+
+    /// "The number of bytes of data that make up this attachment (before base64 encoding, if that is done)"
+    /// (R4 2.24.0.5).
+    pub(super) fn attachment(&mut self, node: NodeId) {
+        let names = self.facts.names();
+        let tape = self.tape;
+        let (size, data) = (tape.member(node, names.find("size")), tape.member(node, names.find("data")));
+        let (Some(size), Some(data)) = (size, data) else { return };
+        let (Ok(size), Some(data)) = (tape.raw(size).parse::<usize>(), tape.string(data)) else { return };
+        let digits = data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count();
+        if digits * 3 / 4 != size {
+            self.say(&issue::VALUE_FORMAT, node, "The size is not that of the data.");
+        }
+    }
+
+    /// A narrative is the part of XHTML that R4 allows (txt-1, txt-2, R4 2.11.1), and its links lead somewhere.
+    pub(super) fn narrative(&mut self, node: NodeId, text: &str) {
+        let code = &issue::NARRATIVE;
+        if let Some(fault) = xhtml::check(text) {
+            let rule = fault.invariant().map_or(String::new(), |key| format!("{NARRATIVE}#{key}"));
+            return self.told(code, code.severity, node, NameId::UNKNOWN, &rule, fault.to_string().into());
+        }
+        for link in xhtml::attributes(text, "href") {
+            if link.strip_prefix('#').is_some_and(|id| !self.is_anchor(node, text, id)) {
+                self.say(code, node, "A link of the narrative leads to nothing in it.");
+            }
+            let scheme = link.split_once(':').map(|(scheme, _)| scheme);
+            let scheme = scheme.filter(|it| it.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            if scheme.is_some_and(|scheme| !SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())) {
+                self.say(code, node, "A narrative may not link to URLs of this kind.");
+            }
+        }
+    }
+
+    /// Does a link within the narrative lead to one of its elements, or to a contained resource?
+    fn is_anchor(&self, div: NodeId, text: &str, id: &str) -> bool {
+        let named = ["id", "name"].iter().any(|name| xhtml::attributes(text, name).any(|own| own == id));
+        named || id.is_empty() || self.resolve(div, &format!("#{id}")).is_some()
+    }
+
+    /// What looks like an element of HTML in a text that is shown as it is (R4 2.24.0.1 "string", 6.1.0.3).
+    pub(super) fn markup(&mut self, node: NodeId, text: &str) {
+        let is_tag = |(at, _): (usize, &str)| {
+            let rest = text[at + 1..].trim_start_matches('/');
+            let name = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let after = rest[name..].chars().next();
+            0 < name && matches!(after, Some('>' | '/' | ' ')) && rest[name..].contains('>')
+        };
+        if text.match_indices('<').any(is_tag) {
+            self.say(&issue::MARKUP_IN_TEXT, node, "A text must not hold elements of HTML.");
+        }
+    }
+
+    /// Contained resources are referred to, or refer to what contains them (dom-3, R4 2.1.4).
+    pub(super) fn contained_used(&mut self, node: NodeId) {
+        let names = self.validator.names();
+        let tape = self.tape;
+        let Some(list) = tape.member(node, names.contained) else { return };
+        let mut referred: HashSet<Cow<'_, str>> = HashSet::new();
+        let mut narrative = String::new();
+        for index in node.0..tape.next(node).0 {
+            let at = NodeId(index);
+            let Some(text) = tape.string(at) else { continue };
+            if let Some(id) = text.strip_prefix('#') {
+                referred.insert(Cow::Owned(id.to_owned()));
+            } else if tape.name(at) == names.div {
+                narrative.push_str(&text);
+            }
+        }
+        for link in xhtml::attributes(&narrative, "src").chain(xhtml::attributes(&narrative, "href")) {
+            if let Some(id) = link.strip_prefix('#') {
+                referred.insert(Cow::Owned(id.to_owned()));
+            }
+        }
+        for inner in tape.children(list).filter(|inner| tape.kind(*inner) == Json::Object) {
+            let id = tape.member(inner, names.id).and_then(|id| tape.string(id));
+            let used = id.is_some_and(|id| referred.contains(&id));
+            if !used && !self.refers_out(inner) {
+                let text = "A contained resource is referred to from what contains it, or refers to that.";
+                self.told(&issue::INVARIANT, Severity::Error, inner, NameId::UNKNOWN, CONTAINED, text.into());
+            }
+        }
+    }
+
+    /// Does a contained resource refer to what contains it?
+    fn refers_out(&self, inner: NodeId) -> bool {
+        let all = inner.0..self.tape.next(inner).0;
+        all.map(NodeId).any(|at| self.tape.kind(at) == Json::Plain && self.tape.raw(at) == "#")
+    }
+}

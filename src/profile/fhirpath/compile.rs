@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::functions::{self, Function};
 use super::item::Item;
-use super::program::{Call, Constant, Group, Member, Op, Order, Part, Reckoning, SystemType, Test, TypeTest};
+use super::program::{Call, Constant, Group, Member, Op, Order, Part, Place, Reckoning, SystemType, Test, TypeTest};
 use super::syntax::{Ast, Operator, Tree, parse};
 use super::{CompileError, Expression};
 use crate::fhir::names::NameId;
@@ -118,7 +118,8 @@ impl<'f> Compiler<'f> {
         let of_element = matches!(text, "id" | "extension");
         let choices = self.choices.get(&name).cloned().unwrap_or_default().into();
         let is_property_of_choice = self.properties.contains(&name);
-        Ok(Member { name, choices, is_property_of_choice, of_element, text: text.into() })
+        let sibling = if name.is_known() { name.sibling() } else { name };
+        Ok(Member { name, sibling, choices, is_property_of_choice, of_element, text: text.into() })
     }
 
     fn typed(&self, on: Op, is: bool, name: &str) -> Compiled {
@@ -186,6 +187,10 @@ impl<'f> Compiler<'f> {
             (Function::Not, _) => test(Test::Not(input)),
             (Function::HasValue, _) => test(Test::HasValue(input)),
             (Function::IsDistinct, _) => test(Test::IsDistinct(input)),
+            (Function::StartsWith | Function::EndsWith | Function::Contains | Function::Matches, 1) => {
+                let Some(one) = given.next() else { return Err(CompileError::TooDeep) };
+                text_test(function, input, one)?
+            }
             (Function::First, _) => Op::Part(Box::new(input), Part::First),
             (Function::Last, _) => Op::Part(Box::new(input), Part::Last),
             (Function::Tail, _) => Op::Part(Box::new(input), Part::Tail),
@@ -329,6 +334,7 @@ fn equal(left: Op, right: Op, wanted: bool) -> Test {
             let text = text.into();
             Test::EqualsText(right, text, wanted)
         }
+        _ if matches!((&left, &right), (Op::Test(_), Op::Test(_))) => Test::SameTruth(left, right, wanted),
         _ => Test::Equal(left, right, wanted),
     }
 }
@@ -346,6 +352,23 @@ fn among(left: Op, right: Op) -> Test {
         Some(texts) => Test::AmongTexts(left, texts),
         None => Test::In(left, right),
     }
+}
+
+/// A test for a text that is written in the expression.
+fn text_test(function: Function, input: Op, given: Op) -> Compiled {
+    let place = match function {
+        Function::StartsWith => Place::Start,
+        Function::EndsWith => Place::End,
+        _ => Place::Anywhere,
+    };
+    let Some(text) = only_text(&given) else { return call_of(function, input, vec![given]) };
+    Ok(Op::Test(Box::new(match function {
+        Function::Matches => {
+            let found = pattern(text, false).ok_or_else(|| CompileError::Pattern(text.to_owned()))?;
+            Test::Matches(input, found)
+        }
+        _ => Test::HasText(input, place, text.into()),
+    })))
 }
 
 /// A pattern that is written in the expression must be one, and is made once.

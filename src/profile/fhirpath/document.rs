@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::item::Item;
 use super::moment::Moment;
-use super::program::Member;
+use super::program::{Match, Member};
 use super::quantity::{Quantity, Unit};
 use super::{Decimal, EvalError};
 use crate::fhir::names::NameId;
@@ -179,7 +179,8 @@ impl<'t> Document<'t> {
         for child in self.tape.children(object) {
             *looked += 1;
             let name = self.tape.name(child);
-            if !member.has(name) || !self.is_element(object, member, name) {
+            let matched = member.matches(name);
+            if matched == Match::No || !self.is_element(object, member, name, matched) {
                 continue;
             }
             if name.is_sibling() {
@@ -194,10 +195,28 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// Is there an element of the name? `None` where that needs a closer look.
+    #[inline]
+    pub(super) fn has_member(&self, node: NodeId, member: &Member, looked: &mut usize) -> Option<bool> {
+        if self.tape.kind(node) != Json::Object {
+            return None;
+        }
+        for child in self.tape.children(node) {
+            *looked += 1;
+            let name = self.tape.name(child);
+            let matched = member.matches(name);
+            if matched != Match::No && self.is_element(node, member, name, matched) {
+                let is_sure = !matches!(self.tape.kind(child), Json::Array | Json::Null);
+                return if is_sure { Some(true) } else { None };
+            }
+        }
+        Some(false)
+    }
+
     /// A choice answers to its common name and to no other; a name may be both in different types.
     #[inline]
-    fn is_element(&self, object: NodeId, member: &Member, name: NameId) -> bool {
-        let through_choice = name.plain() != member.name;
+    fn is_element(&self, object: NodeId, member: &Member, name: NameId, matched: Match) -> bool {
+        let through_choice = matched == Match::Choice;
         if !through_choice && !member.is_property_of_choice {
             return true;
         }

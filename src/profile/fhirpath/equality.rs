@@ -14,7 +14,7 @@ use super::{EvalError, MomentKind};
 use crate::fhir::tape::{Kind, NodeId};
 
 /// Fewer items than this are compared one by one.
-const FEW: usize = 8;
+const FEW: usize = 16;
 
 /// Items of which no two are equal.
 #[derive(Default)]
@@ -40,8 +40,9 @@ impl<'a> Unique<'a> {
             }
         }
         let hash = evaluator.hash(&item)?;
-        let same = self.by_hash.entry(hash).or_default().clone();
-        if self.has_any(evaluator, &item, same.into_iter().map(|index| index as usize))? {
+        if let Some(same) = self.by_hash.get(&hash)
+            && self.has_any(evaluator, &item, same.iter().map(|index| *index as usize))?
+        {
             return Ok(false);
         }
         self.by_hash.entry(hash).or_default().push(self.items.len() as u32);
@@ -50,13 +51,13 @@ impl<'a> Unique<'a> {
     }
 
     /// Is an equal item there?
-    pub(super) fn has(&mut self, evaluator: &Evaluator<'_, 'a>, item: &Item<'a>) -> Result<bool, EvalError> {
+    pub(super) fn has(&self, evaluator: &Evaluator<'_, 'a>, item: &Item<'a>) -> Result<bool, EvalError> {
         evaluator.spend(1)?;
         if self.by_hash.is_empty() {
             return self.has_any(evaluator, item, 0..self.items.len());
         }
-        let same = self.by_hash.get(&evaluator.hash(item)?).cloned().unwrap_or_default();
-        self.has_any(evaluator, item, same.into_iter().map(|index| index as usize))
+        let Some(same) = self.by_hash.get(&evaluator.hash(item)?) else { return Ok(false) };
+        self.has_any(evaluator, item, same.iter().map(|index| *index as usize))
     }
 
     fn has_any(
@@ -111,6 +112,12 @@ impl<'a> Evaluator<'_, 'a> {
             {
                 return Ok(Some(true));
             }
+        }
+        match (left, right) {
+            (Item::String(left), Item::String(right)) => return Ok(Some(left == right)),
+            (Item::Boolean(left), Item::Boolean(right)) => return Ok(Some(left == right)),
+            (Item::Integer(left), Item::Integer(right)) => return Ok(Some(left == right)),
+            _ => {}
         }
         match (self.system(left), self.system(right)) {
             (Some(left), Some(right)) => Ok(equal_values(&left, &right)),
@@ -212,6 +219,7 @@ impl<'a> Evaluator<'_, 'a> {
         };
         match (&left, &right) {
             (Item::String(left), Item::String(right)) => Ok(Some(left.cmp(right))),
+            (Item::Integer(left), Item::Integer(right)) => Ok(Some(left.cmp(right))),
             (Item::Moment(left), Item::Moment(right)) => {
                 if (left.kind == MomentKind::Time) != (right.kind == MomentKind::Time) {
                     return Err(EvalError::Type);

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use super::document::{Document, END, ON, Step};
 use super::equality::Unique;
 use super::item::{Item, Items};
-use super::program::{Member, Op, Order, Part, Test};
+use super::program::{Member, Op, Order, Part, Place, Test};
 use super::{EvalError, Scope};
 use crate::fhir::tape::{Kind, NodeId};
 
@@ -97,6 +97,16 @@ impl<'s, 'a> Evaluator<'s, 'a> {
     }
 
     fn exists(&self, op: &'a Op, at: At<'_, 'a>) -> Result<bool, EvalError> {
+        if let Op::Path(start, members) = op
+            && let ([member], Some(node)) = (&members[..], self.node(start, at))
+        {
+            let mut looked = 0;
+            let found = self.document.has_member(node, member, &mut looked);
+            self.spend(looked)?;
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
         let step = self.each(op, at, &mut |_| END)?;
         Ok(step.is_end())
     }
@@ -377,6 +387,16 @@ impl<'s, 'a> Evaluator<'s, 'a> {
                 let (left, right) = (self.items(left, at)?, self.items(right, at)?);
                 self.equal_collections(&left, &right)?.map(|equal| equal == *wanted)
             }
+            Test::SameTruth(left, right, wanted) => {
+                let (left, right) = (self.truth(left, at)?, self.truth(right, at)?);
+                left.zip(right).map(|(left, right)| (left == right) == *wanted)
+            }
+            Test::HasText(on, place, text) => self.tested(on, at, |own| match place {
+                Place::Start => own.starts_with(&**text),
+                Place::End => own.ends_with(&**text),
+                Place::Anywhere => own.contains(&**text),
+            })?,
+            Test::Matches(on, pattern) => self.tested(on, at, |own| pattern.is_match(own))?,
             Test::Equivalent(left, right, wanted) => {
                 let (left, right) = (self.items(left, at)?, self.items(right, at)?);
                 Some(self.equivalent_collections(&left, &right)? == *wanted)
@@ -422,6 +442,14 @@ impl<'s, 'a> Evaluator<'s, 'a> {
             }
         }
         Ok(all)
+    }
+
+    /// What a test says of the text of the one item.
+    fn tested(&self, on: &'a Op, at: At<'_, 'a>, test: impl Fn(&str) -> bool) -> Result<Option<bool>, EvalError> {
+        let Some(item) = self.single(on, at)? else { return Ok(None) };
+        let text = self.string(&item).ok_or(EvalError::Type)?;
+        self.spend(1 + text.len() / 16)?;
+        Ok(Some(test(&text)))
     }
 
     fn has_value(&self, on: &'a Op, at: At<'_, 'a>) -> Result<bool, EvalError> {

@@ -69,9 +69,22 @@ pub(super) enum Test {
     Equal(Op, Op, bool),
     Equivalent(Op, Op, bool),
     Order(Order, Op, Op),
+    /// Of two tests: do they say the same?
+    SameTruth(Op, Op, bool),
     In(Op, Op),
     Is(Op, TypeTest),
+    /// Has the one item this text in it?
+    HasText(Op, Place, Box<str>),
+    Matches(Op, Regex),
     IsDistinct(Op),
+}
+
+/// Where in a text another one is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Start,
+    End,
+    Anywhere,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +135,8 @@ impl Constant {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) name: NameId,
+    /// The name of what goes with a primitive value of this name; where there is no such name the name itself.
+    pub(super) sibling: NameId,
     /// Properties of choices of this name, sorted.
     pub(super) choices: Box<[NameId]>,
     /// Is it the property of a choice in some type, such as `valueQuantity`?
@@ -132,12 +147,24 @@ pub(super) struct Member {
     pub(super) text: Box<str>,
 }
 
+/// How a property's name goes with a member's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Match {
+    No,
+    /// It is the name.
+    Name,
+    /// It is a choice of this name in one of its types.
+    Choice,
+}
+
 impl Member {
-    /// Is it the name of this element's property, or of what is beside it?
     #[inline]
-    pub(super) fn has(&self, name: NameId) -> bool {
-        let plain = name.plain();
-        (plain == self.name && plain.is_known()) || (!self.choices.is_empty() && self.has_choice(plain))
+    pub(super) fn matches(&self, name: NameId) -> Match {
+        if name == self.name || name == self.sibling {
+            // A name that no type has is compared by its text, of which nobody asks here.
+            return if name.is_known() { Match::Name } else { Match::No };
+        }
+        if !self.choices.is_empty() && self.has_choice(name.plain()) { Match::Choice } else { Match::No }
     }
 
     fn has_choice(&self, plain: NameId) -> bool {

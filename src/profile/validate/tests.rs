@@ -144,9 +144,10 @@ fn resources_in_a_bundle_are_placed() {
         places,
         [
             "Bundle",
-            "Bundle.entry[0].resource.participant[0]",
-            "Bundle.entry[0].resource.participant[0]",
             "Bundle.entry[0].resource",
+            "Bundle.entry[0].resource.participant[0]",
+            "Bundle.entry[0].resource.participant[0]",
+            "Bundle.entry[0].resource.participant[0]",
             "Bundle.entry[1].resource.resourceType2",
             "Bundle.entry[1].resource",
             "Bundle.entry[1].resource",

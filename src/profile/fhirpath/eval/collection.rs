@@ -35,7 +35,7 @@ impl<'a> Evaluator<'_, 'a> {
             Function::SubsetOf => some(Item::Boolean(self.is_subset(&call.input, given, at)?)),
             Function::SupersetOf => some(Item::Boolean(self.is_subset(given, &call.input, at)?)),
             Function::Intersect => {
-                let mut other = self.unique(given, at)?;
+                let other = self.unique(given, at)?;
                 let mut both = Unique::default();
                 self.each(&call.input, at, &mut |item| {
                     if other.has(self, &item)? {
@@ -46,7 +46,7 @@ impl<'a> Evaluator<'_, 'a> {
                 both.into_items()
             }
             Function::Exclude => {
-                let mut other = self.unique(given, at)?;
+                let other = self.unique(given, at)?;
                 let mut rest = self.items(&call.input, at)?;
                 let mut failed = None;
                 rest.retain(|item| match other.has(self, item) {
@@ -158,7 +158,7 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     fn is_subset(&self, of: &'a Op, among: &'a Op, at: At<'_, 'a>) -> Result<bool, EvalError> {
-        let mut among = self.unique(among, at)?;
+        let among = self.unique(among, at)?;
         let mut all = true;
         self.each(of, at, &mut |item| {
             all &= among.has(self, &item)?;

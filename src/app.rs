@@ -107,11 +107,9 @@ impl App {
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
         let mllp = listen_mllp(&channels, &intake, &shutdown, &tracker).await?;
-        let status = StatusServer::start(
-            &config.status,
-            sources(&config, &store, &outbox, &tls, &clients, https, heartbeats, &library),
-        )
-        .map_err(io("status"))?;
+        let sources = sources(&config, &store, &outbox, &tls, &clients, https, heartbeats);
+        let sources = StatusSources { profiles: Some(profiles_health(&library)), ..sources };
+        let status = StatusServer::start(&config.status, sources).map_err(io("status"))?;
         let watched = std::iter::once(Arc::clone(&tls) as Arc<dyn Reload>)
             .chain(clients.iter().map(|(_, client)| Arc::clone(client) as Arc<dyn Reload>))
             .chain(channels.iter().filter_map(|(_, tls)| tls.clone().map(|tls| tls as Arc<dyn Reload>)));
@@ -421,7 +419,6 @@ fn sources(
     clients: &Clients,
     https: SocketAddr,
     api_heartbeats: Heartbeats,
-    library: &Arc<Current>,
 ) -> StatusSources {
     let (tls, clients, outbox) = (Arc::clone(tls), clients.clone(), outbox.clone());
     StatusSources {
@@ -437,7 +434,7 @@ fn sources(
         destinations: Box::new(move || outbox.health().into_iter().map(health).collect()),
         api_address: Some(https),
         api_heartbeats,
-        profiles: Some(profiles_health(library)),
+        ..StatusSources::default()
     }
 }
 

@@ -205,7 +205,7 @@ mod tests {
         polls();
         let refused = current.state().refused;
         assert!(has() && !refused.is_empty(), "{refused:?}");
-        assert!(refused[0].contains("nickname"), "{refused:?}");
+        assert!(refused[0].contains("Named.json"), "{refused:?}");
         std::fs::remove_file(&file).unwrap();
         polls();
         assert!(!has());

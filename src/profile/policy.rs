@@ -114,8 +114,14 @@ impl Policy {
             &VALUE_FIXED,
             &REFERENCE_TARGET,
         ];
+        // The standard's own examples name a value set as a system, and languages of the UK Core's own list.
+        const RULES: [&str; 2] = [
+            "http://hl7.org/fhir/StructureDefinition/Coding#Coding.system",
+            "http://hl7.org/fhir/StructureDefinition#Patient.communication.language/maxValueSet",
+        ];
         let policy = Self::strict().with(Which::Code(&CODE_NOT_CHECKED), Level::Off);
-        TOLD.iter().fold(policy, |policy, code| policy.with(Which::Code(code), Level::Warning))
+        let policy = TOLD.iter().fold(policy, |policy, code| policy.with(Which::Code(code), Level::Warning));
+        RULES.iter().fold(policy, |policy, rule| policy.with(Which::Rule((*rule).to_owned()), Level::Warning))
     }
 
     /// Only what cannot be understood is an error.

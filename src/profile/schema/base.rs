@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{CODES_MAX, Writer, format, there};
-use crate::profile::facts::{Element, Field, Kind, Type, TypeId};
+use crate::profile::facts::{Element, Field, Kind, Special, Type, TypeId};
 
 impl Writer<'_> {
     /// Points to the schema of a type; written at the first call.
@@ -74,6 +74,9 @@ impl Writer<'_> {
                 several => all.push(at_most_one(several, is_required)),
             }
         }
+        if kind.special == Special::Extension {
+            all.push(self.says_something(kind));
+        }
         let mut schema = json!({
             "type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false,
         });
@@ -84,6 +87,13 @@ impl Writer<'_> {
             schema["allOf"] = json!(all);
         }
         schema
+    }
+
+    /// An extension has a value or extensions (ext-1).
+    fn says_something(&self, kind: &Type) -> Value {
+        let values = kind.fields().iter().filter(|field| kind.element(field).choice);
+        let keys: Vec<String> = values.flat_map(|field| self.keys(field)).chain(["extension".to_owned()]).collect();
+        there(&keys)
     }
 
     fn property(&mut self, element: &Element, field: &Field, properties: &mut Map<String, Value>) {

@@ -64,7 +64,7 @@ fn test(overlay: &Overlay<'_, '_>, discriminator: &Discriminator, slice: &Elemen
         path => path.split('.').collect(),
     };
     let is_name = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if !path.iter().all(|part| is_name(&part)) {
+    if !path.iter().all(is_name) {
         return None;
     }
     match discriminator.kind.as_str() {

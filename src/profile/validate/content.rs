@@ -11,6 +11,9 @@ use crate::profile::xhtml;
 const NARRATIVE: &str = "http://hl7.org/fhir/StructureDefinition/Narrative";
 const CONTAINED: &str = "http://hl7.org/fhir/StructureDefinition/DomainResource#dom-3";
 
+/// The rule that a system is no value set; a name, so that a policy can speak of it.
+const CODE_SYSTEM: &str = "http://hl7.org/fhir/StructureDefinition/Coding#Coding.system";
+
 /// Schemes that a narrative may link to.
 const SCHEMES: [&str; 6] = ["cid", "data", "http", "https", "mailto", "tel"];
 
@@ -23,7 +26,8 @@ impl Walk<'_, '_> {
         if !system.trim().contains(':') {
             self.say(&issue::VALUE_FORMAT, at, "The system of a code is an absolute URI.");
         } else if system.contains("/ValueSet/") {
-            self.say(&issue::VALUE_FORMAT, at, "The system of a code is a code system, and this is a value set.");
+            let text = "The system of a code is a code system, and this is a value set.";
+            self.missing(&issue::VALUE_FORMAT, at, NameId::UNKNOWN, CODE_SYSTEM, text);
         }
     }
 

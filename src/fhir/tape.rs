@@ -254,7 +254,7 @@ impl<'a> Tape<'a> {
     /// `Bundle`, where the root is one. Another type's name could be anything, and is not shown.
     fn root_name(&self) -> String {
         let is_bundle = |child: &NodeId| self.raw(*child) == "Bundle" && self.key(*child) == "resourceType";
-        let found = self.nodes.first().is_some() && self.children(NodeId::ROOT).any(|child| is_bundle(&child));
+        let found = !self.nodes.is_empty() && self.children(NodeId::ROOT).any(|child| is_bundle(&child));
         if found { "Bundle".to_owned() } else { String::new() }
     }
 }

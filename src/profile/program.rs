@@ -146,6 +146,14 @@ pub(super) enum Target {
 }
 
 impl Target {
+    /// The URL of a profile that is not loaded.
+    pub(super) fn missing(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(url) => Some(url),
+            _ => None,
+        }
+    }
+
     /// The rule of a profile that is loaded.
     pub(super) fn rule(&self) -> Option<RuleId> {
         match self {
@@ -175,7 +183,6 @@ pub(super) struct Slicing {
 /// One kind of occurrence.
 #[derive(Debug)]
 pub(super) struct Slice {
-    pub(super) name: Box<str>,
     pub(super) rule: RuleId,
     /// All must hold.
     pub(super) tests: Box<[Test]>,

@@ -180,6 +180,15 @@ pub fn check(text: &str) -> Option<Fault> {
     Reader { text, at: 0, open: Vec::new(), says_something: false, is_done: false }.document().err()
 }
 
+/// Is it the name of an element of HTML, of those too that no narrative may have?
+pub fn is_html(name: &str) -> bool {
+    const OTHERS: [&str; 18] = [
+        "applet", "audio", "base", "body", "button", "embed", "form", "head", "html", "iframe", "input", "link",
+        "math", "meta", "object", "script", "svg", "video",
+    ];
+    ELEMENTS.contains(&name) || OTHERS.contains(&name)
+}
+
 /// The values of an attribute, of a narrative that is sound.
 pub fn attributes<'t>(text: &'t str, name: &'static str) -> impl Iterator<Item = &'t str> {
     text.match_indices(name).filter_map(move |(at, _)| {

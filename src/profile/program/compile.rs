@@ -522,7 +522,6 @@ impl<'d> Compiler<'d> {
         let mut out = Slicing { rules: definition.rules, ordered: definition.ordered, slices: Vec::new() };
         for slice in slices {
             let Some(rule) = self.emit(drafts, slice, true) else { continue };
-            let name = drafts.all[slice].element.slice_name.clone().unwrap_or_default();
             let (mut tests, mut nothing) = (Vec::new(), Vec::new());
             for found in &definition.discriminators {
                 match discriminator::tests(self, drafts, slice, found) {
@@ -539,7 +538,7 @@ impl<'d> Compiler<'d> {
             if definition.discriminators.is_empty() {
                 tests.extend(discriminator::by_type(self, drafts, slice));
             }
-            out.slices.push(Slice { name: name.into(), rule, tests: tests.into() });
+            out.slices.push(Slice { rule, tests: tests.into() });
         }
         let open = out.rules == definition::SlicingRules::Open;
         (!open || !out.slices.is_empty()).then(|| Box::new(out))

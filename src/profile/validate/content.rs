@@ -74,9 +74,10 @@ impl Walk<'_, '_> {
     pub(super) fn markup(&mut self, node: NodeId, text: &str) {
         let is_tag = |(at, _): (usize, &str)| {
             let rest = text[at + 1..].trim_start_matches('/');
-            let name = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let name = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
             let after = rest[name..].chars().next();
-            0 < name && matches!(after, Some('>' | '/' | ' ')) && rest[name..].contains('>')
+            let is_end = matches!(after, Some('>' | '/' | ' ')) && rest[name..].contains('>');
+            is_end && xhtml::is_html(&rest[..name].to_ascii_lowercase())
         };
         if text.match_indices('<').any(is_tag) {
             self.say(&issue::MARKUP_IN_TEXT, node, "A text must not hold elements of HTML.");

@@ -14,7 +14,7 @@ impl Walk<'_, '_> {
             next += 1;
             match work {
                 Work::Invariant { id, rule, node, resource, root } => self.judge(id, rule, node, resource, root),
-                Work::Target { rule, alternative, node, .. } => self.target(rule, alternative, node),
+                Work::Target { rule, alternative, node } => self.target(rule, alternative, node),
                 Work::Context { profile, node, resource, root } => self.context(profile, node, resource, root),
             }
         }

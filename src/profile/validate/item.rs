@@ -171,7 +171,8 @@ impl Walk<'_, '_> {
                 }
             }
             _ => {
-                let text = "The profile that this must conform to is not loaded, so it was not checked.";
+                let missing = alternative.profiles.iter().find_map(Target::missing).unwrap_or_default();
+                let text = format!("The profile {missing} is not loaded, so it was not checked.");
                 self.broken(&issue::PROFILE_MISSING, node, rule, "profile", text);
             }
         }

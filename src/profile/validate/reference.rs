@@ -163,8 +163,8 @@ impl Walk<'_, '_> {
         for one in fitting {
             match one {
                 Target::Profile(id, rule) => profiles.push((*id, *rule)),
-                Target::Unknown(_) => {
-                    let text = "The profile that this must conform to is not loaded, so it was not checked.";
+                Target::Unknown(url) => {
+                    let text = format!("The profile {url} is not loaded, so it was not checked.");
                     return self.broken(&issue::PROFILE_MISSING, node, rule, "targetProfile", text);
                 }
                 _ => return,

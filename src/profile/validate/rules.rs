@@ -46,8 +46,7 @@ impl Walk<'_, '_> {
         if (!alternative.targets.is_empty() || !alternative.aggregation.is_empty())
             && let Some(node) = item.value
         {
-            let resource = self.resource;
-            self.work.push(Work::Target { rule, alternative: index, node, resource });
+            self.work.push(Work::Target { rule, alternative: index, node });
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) enum Work {
     /// An invariant on a value.
     Invariant { id: InvariantId, rule: RuleId, node: NodeId, resource: NodeId, root: NodeId },
     /// What a Reference points to.
-    Target { rule: RuleId, alternative: usize, node: NodeId, resource: NodeId },
+    Target { rule: RuleId, alternative: usize, node: NodeId },
     /// Where an extension is used.
     Context { profile: usize, node: NodeId, resource: NodeId, root: NodeId },
 }

@@ -20,8 +20,9 @@
 //!   ([`http::Systems`], [`intake::Caller`]).
 //! * **remember**: the ledger of first answers. A repeat is answered from it, whatever crashed in between
 //!   ([`store::Verdict`]).
-//! * **check**: FHIR R4 ([`profile::structure`]), then the standard's own rules ([`bars::check`]). Every problem is
-//!   found; each has a permanent code, a place and a person whose move it is ([`issue`]).
+//! * **check**: FHIR R4 and the profiles in force ([`profile::validate`]), as strictly as the sender's policy has it
+//!   ([`profile::policy`]), then the standard's own rules ([`bars::check`]). Every problem is found; each has a permanent
+//!   code, a place and a person whose move it is ([`issue`]).
 //! * **translate**: one vocabulary for all dialects ([`booking::command::Command`]). Nothing after it knows FHIR, HL7
 //!   or HTTP.
 //! * **decide**: a pure function of the command, what is held and the time ([`booking::decide::decide`]). It says what
@@ -123,8 +124,8 @@
 //!    headers ([`bars::headers::read`]) and the body, within [`http::Limits`].
 //! 2. [`intake::Intake::process_message`] takes off: a second request with the same `X-Request-Id` gets 425 until this one
 //!    has landed. It looks up the service and asks whether the caller may act for the organisation.
-//! 3. The bytes become JSON ([`fhir::json::parse`]), which must be a sound R4 Bundle ([`profile::structure::check_bundle`])
-//!    and a message of the standard ([`bars::check::check`]): version, destination, a row of [`bars::workflow::ROWS`], the
+//! 3. The bytes become spans ([`fhir::json::read`]), which must be a sound R4 Bundle
+//!    ([`profile::validate::Validator::check`]); then a tree, which must be a message of the standard ([`bars::check::check`]): version, destination, a row of [`bars::workflow::ROWS`], the
 //!    counts of its [`bars::definitions`], the rules for its elements. With one error in it, the message is kept with
 //!    everything that was found ([`store::Work::Refuse`]) and answered with an OperationOutcome
 //!    ([`bars::outcome::outcome`]).

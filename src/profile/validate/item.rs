@@ -155,6 +155,10 @@ impl Walk<'_, '_> {
 
     /// Of several profiles one must hold; of one, all that it says is told.
     fn one_profile(&mut self, rule: RuleId, alternative: &Alternative, node: NodeId, active: &mut Active) {
+        // A type of R4 itself asks for no more than R4 does.
+        if alternative.profiles.iter().any(|target| matches!(target, Target::Type(_))) {
+            return;
+        }
         let known: Vec<RuleId> = alternative.profiles.iter().filter_map(Target::rule).collect();
         let all_known = known.len() == alternative.profiles.len();
         match known.as_slice() {

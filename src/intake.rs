@@ -26,8 +26,9 @@ use crate::fhir::json::Limits;
 use crate::fhir::tape::{Kind, NodeId, Tape};
 use crate::fhir::view::{items, resource_type, str_at};
 use crate::issue::{
-    CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
-    OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
+    CLIENT_UNKNOWN, CODE_EXTENSIBLE, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED,
+    ORGANISATION_FORBIDDEN, OVERLOADED, PROFILE_UNKNOWN, STORE_UNAVAILABLE, Severity, TARGET_UNKNOWN, TOO_MANY_ENTRIES,
+    USE_CASE_UNSUPPORTED,
 };
 use crate::profile::current::Current;
 use crate::profile::library::Library;
@@ -232,7 +233,8 @@ impl Intake {
         } else if resource_type(value) == Some("Bundle") {
             let request = Request { now: Some(message.received_at), ..Request::default() };
             let found = library.validator.check(tape, &request).issues;
-            issues.extend(self.settings.policies.of(&message.caller).apply(found));
+            let found = self.settings.policies.of(&message.caller).apply(found);
+            found.iter().filter(|issue| is_for_the_journal(issue)).for_each(|issue| issues.push(issue.clone()));
         }
         issues
     }
@@ -344,6 +346,17 @@ fn envelope(caller: Option<&Caller>, headers: &Headers, key: Option<String>, bod
         bundle: String::new(),
         body,
         issues: Vec::new(),
+    }
+}
+
+/// Errors, and warnings about what was sent. That something could not be checked, or is only good practice, is told by
+/// `$validate`; a journal that has some fifty such rows for every message would be read by nobody.
+fn is_for_the_journal(issue: &Issue) -> bool {
+    let is_practice = issue.rule.ends_with("#dom-6") || [&PROFILE_UNKNOWN, &CODE_EXTENSIBLE].contains(&issue.code);
+    match issue.severity {
+        Severity::Error => true,
+        Severity::Warning => !is_practice,
+        Severity::Information => false,
     }
 }
 

@@ -208,6 +208,26 @@ impl<'a> Tape<'a> {
         line_column(self.text.as_bytes(), offset)
     }
 
+    /// The same of many values, in one pass over the text.
+    pub fn lines_columns(&self, ids: &[NodeId]) -> Vec<(usize, usize)> {
+        let offset = |id: NodeId| match self.node(id).key {
+            0 => self.span(id).start,
+            key => key as usize - 1,
+        };
+        let mut order: Vec<(usize, usize)> = ids.iter().enumerate().map(|(at, id)| (offset(*id), at)).collect();
+        order.sort_unstable();
+        let bytes = self.text.as_bytes();
+        let mut found = vec![(1, 1); ids.len()];
+        let (mut from, mut line, mut column) = (0, 1, 1);
+        for (offset, at) in order {
+            let (lines, columns) = line_column(&bytes[from..], offset - from);
+            (line, column) = if lines == 1 { (line, column + columns - 1) } else { (line + lines - 1, columns) };
+            from = offset;
+            found[at] = (line, column);
+        }
+        found
+    }
+
     /// The value as a tree of its own.
     pub fn value(&self, id: NodeId) -> Value {
         match self.kind(id) {
@@ -337,6 +357,9 @@ mod tests {
         assert_eq!((tape.kind(items[0]), tape.kind(items[1])), (Kind::Escaped, Kind::Null));
         assert_eq!(tape.place(items[1]), "name[0].given[1]");
         assert_eq!(tape.line_column(given), (2, 11));
+        let all: Vec<NodeId> = (0..tape.len() as u32).rev().map(NodeId).collect();
+        let each: Vec<_> = all.iter().map(|id| tape.line_column(*id)).collect();
+        assert_eq!(tape.lines_columns(&all), each);
         let sibling = tape.member(NodeId::ROOT, names.find("birthDate").sibling()).unwrap();
         let unknown = tape.member_named(sibling, "x").unwrap();
         assert_eq!((tape.key(unknown).as_ref(), tape.raw(unknown)), ("x", "1.50"));

@@ -322,7 +322,7 @@ pub(crate) async fn raw(gateway: &Gateway, request: &[u8]) -> String {
     // Whoever closes early may do so before all is written; what it said is read all the same.
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(Duration::from_secs(120), stream.read_to_end(&mut answer)).await;
     drop(read.expect("it stays open"));
     String::from_utf8_lossy(&answer).into_owned()
 }

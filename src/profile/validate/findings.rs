@@ -57,6 +57,12 @@ impl Findings {
         self.all.push(finding);
     }
 
+    /// Is there a value of the wrong kind of JSON among these?
+    pub(super) fn is_malformed(&self, from: NodeId, until: NodeId) -> bool {
+        let within = |finding: &Finding| from <= finding.node && finding.node < until;
+        self.all.iter().any(|finding| finding.code == &crate::issue::ELEMENT_TYPE && within(finding))
+    }
+
     /// How many errors there are.
     pub(super) fn errors(&self) -> usize {
         self.errors
@@ -101,10 +107,11 @@ impl walk::Walk<'_, '_> {
         let Self { validator, tape, types, found, evaluated, .. } = self;
         let (findings, overflow) = found.ordered(tape);
         let mut issues = Issues::default();
-        for finding in findings {
+        let nodes: Vec<NodeId> = findings.iter().map(|finding| finding.node).collect();
+        let positions = tape.lines_columns(&nodes);
+        for (finding, (line, column)) in findings.into_iter().zip(positions) {
             // What is missing has no place of its own: it is told of what should have it (R4 OperationOutcome.issue.expression).
             let at = place::of(validator.facts, tape, &types, finding.node);
-            let (line, column) = tape.line_column(finding.node);
             issues.push(
                 Issue { severity: finding.severity, ..Issue::with(finding.code, at, finding.text) }
                     .at_line(line, column)

@@ -35,6 +35,8 @@ impl Walk<'_, '_> {
                 let name = self.invariant_name(id, rule);
                 self.told(&issue::INVARIANT_NOT_CHECKED, Severity::Warning, node, NameId::UNKNOWN, &name, text.into());
             }
+            // What is malformed cannot be judged by its meaning as well.
+            Verdict::False if self.found.is_malformed(node, self.tape.next(node)) => {}
             Verdict::False => {
                 let text = format!("The rule {} does not hold.", invariant.key);
                 let name = self.invariant_name(id, rule);

@@ -143,9 +143,6 @@ fn resources_in_a_bundle_are_placed() {
     assert_eq!(
         places,
         [
-            "Bundle",
-            "Bundle.entry[0].resource",
-            "Bundle.entry[0].resource.participant[0]",
             "Bundle.entry[0].resource.participant[0]",
             "Bundle.entry[0].resource.participant[0]",
             "Bundle.entry[1].resource.resourceType2",

@@ -164,59 +164,6 @@ def agreed(sections) -> list[tuple]:
     return [it for it in kept if it[2] or it[:2] not in valued]
 
 
-def known_urls() -> dict[str, str]:
-    """Canonical URLs of structures and code systems, by what they are in lower case."""
-    paths = [path for path in PROFILES.glob("*/*/*.json") if path.parent.name in ("StructureDefinition", "CodeSystem")]
-    found = [json.loads(path.read_text(encoding="utf-8"))["url"] for path in paths]
-    base = "http://hl7.org/fhir/StructureDefinition/"
-    for line in (PROFILES / "r4/terminology.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("S\t"):
-            found.append(line.split("\t")[1])
-    for table in ("structure.txt", "derived.txt"):
-        for line in (PROFILES / "r4" / table).read_text(encoding="utf-8").splitlines():
-            if not line.startswith((" ", "#", "*")):
-                found.append(base + re.split(r"[ \t]", line)[0])
-    return {url.lower(): url for url in found}
-
-
-def take(file, rows, types, known, found, unknown, counts):
-    application = match[1] if (match := re.match(r"app(\d)", file)) else "0"
-    named = clean(next(row["example"] for row in rows if row["path"] == "MessageHeader.definition"))
-    definition = named.rpartition("/")[2]
-    definition = DEFINITIONS.get(definition, definition)
-    counts["rows"] += len(rows)
-    sections: dict[tuple[str, str], list] = {}
-    for row in rows:
-        level = LETTERS.get(row["necessity"].upper())
-        kind, _, path = repaired(row["path"]).partition(".")
-        if level is None or not path:
-            continue
-        resolved = types.resolve(kind, path) if kind in types.rows else None
-        if resolved is None:
-            unknown[row["path"]] = unknown.get(row["path"], 0) + 1
-            continue
-        said = (resolved, level, value_of(resolved, row["example"], known))
-        sections.setdefault((row["section"], kind), []).append(said)
-    for kind in {kind for _, kind in sections}:
-        of_kind = [said for (_, other), said in sections.items() if other == kind]
-        for path, level, value in agreed(of_kind):
-            counts["taken"] += 1
-            levels = found.setdefault((definition, kind, path, value), {})
-            levels.setdefault(level, {})[application] = None
-
-
-def agreed(sections) -> list[tuple]:
-    """What all sections on one type say: nothing in a resource tells which of them it is of."""
-    first, *others = sections
-    plain = [{(path, level) for path, level, _ in other} for other in others]
-    kept = [it for it in first if all(it[:2] in other for other in plain)]
-    whole = [set(other) for other in others]
-    kept = [it if all(it in other for other in whole) else (*it[:2], "") for it in kept]
-    # With a value, the bare row says nothing more.
-    valued = {it[:2] for it in kept if it[2]}
-    return [it for it in kept if it[2] or it[:2] not in valued]
-
-
 def kind_of_pair(pair) -> str:
     return pair[1]
 

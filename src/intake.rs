@@ -26,9 +26,8 @@ use crate::fhir::json::Limits;
 use crate::fhir::tape::{Kind, NodeId, Tape};
 use crate::fhir::view::{items, resource_type, str_at};
 use crate::issue::{
-    CLIENT_UNKNOWN, CODE_EXTENSIBLE, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED,
-    ORGANISATION_FORBIDDEN, OVERLOADED, PROFILE_UNKNOWN, STORE_UNAVAILABLE, Severity, TARGET_UNKNOWN, TOO_MANY_ENTRIES,
-    USE_CASE_UNSUPPORTED,
+    CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
+    OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
 use crate::profile::current::Current;
 use crate::profile::library::Library;
@@ -231,10 +230,11 @@ impl Intake {
         if self.settings.entries_max < items(value, "entry").len() {
             issues.add(&TOO_MANY_ENTRIES, "Bundle.entry");
         } else if resource_type(value) == Some("Bundle") {
-            let request = Request { now: Some(message.received_at), ..Request::default() };
-            let found = library.validator.check(tape, &request).issues;
-            let found = self.settings.policies.of(&message.caller).apply(found);
-            found.iter().filter(|issue| is_for_the_journal(issue)).for_each(|issue| issues.push(issue.clone()));
+            let policy = self.settings.policies.of(&message.caller);
+            // What is only good practice is told by `$validate`; a journal with some fifty such rows for every message
+            // would be read by nobody.
+            let request = Request { now: Some(message.received_at), brief: !policy.raises(), ..Request::default() };
+            issues.extend(policy.apply(library.validator.check(tape, &request).issues));
         }
         issues
     }
@@ -346,17 +346,6 @@ fn envelope(caller: Option<&Caller>, headers: &Headers, key: Option<String>, bod
         bundle: String::new(),
         body,
         issues: Vec::new(),
-    }
-}
-
-/// Errors, and warnings about what was sent. That something could not be checked, or is only good practice, is told by
-/// `$validate`; a journal that has some fifty such rows for every message would be read by nobody.
-fn is_for_the_journal(issue: &Issue) -> bool {
-    let is_practice = issue.rule.ends_with("#dom-6") || [&PROFILE_UNKNOWN, &CODE_EXTENSIBLE].contains(&issue.code);
-    match issue.severity {
-        Severity::Error => true,
-        Severity::Warning => !is_practice,
-        Severity::Information => false,
     }
 }
 

@@ -288,7 +288,9 @@ fn checked(
     match library.validator.read(&content.json, &content.limits(limits)) {
         Err(error) => vec![content.fault(&error)],
         Ok(tape) => {
-            let report = library.validator.check(&tape, &Request { profiles, now: Some(jiff::Timestamp::now()) });
+            let report = library
+                .validator
+                .check(&tape, &Request { profiles, now: Some(jiff::Timestamp::now()), ..Request::default() });
             let mut issues = content.issues.clone();
             issues.extend(content.placed(report.issues));
             policy.apply(issues).iter().cloned().collect()

@@ -58,7 +58,7 @@ impl Intake {
         if !question.kind.is_empty() && type_of(&tape).is_some_and(|name| name != question.kind) {
             found.push(misplaced(&tape));
         }
-        let request = Request { profiles: &profiles, now: Some(jiff::Timestamp::now()) };
+        let request = Request { profiles: &profiles, now: Some(jiff::Timestamp::now()), ..Request::default() };
         let report = library.validator.check(&tape, &request);
         found.extend(self.settings.policies.of(&caller.system).apply(report.issues));
         Ok(content.placed(found))

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::issue::{
-    ALL, BUNDLE_ENTRY, CODE_EXTENSIBLE, CODE_NOT_CHECKED, CODE_PREFERRED, CODE_UNKNOWN, Code, EXTENSION_CONTEXT,
-    EXTENSION_UNKNOWN, FULL_URL, INVARIANT, Issue, Issues, MARKUP_IN_TEXT, NARRATIVE, PROFILE_MISSING, PROFILE_UNKNOWN,
-    REFERENCE_TARGET, SLICE_MISSING, SLICE_ORDER, SLICE_UNMATCHED, Severity, VALUE_FIXED,
+    ALL, BUNDLE_ENTRY, CODE_EXTENSIBLE, CODE_NOT_CHECKED, CODE_PREFERRED, CODE_UNKNOWN, Code, ELEMENT_TYPE,
+    EXTENSION_CONTEXT, EXTENSION_UNKNOWN, FULL_URL, INVARIANT, Issue, Issues, MARKUP_IN_TEXT, NARRATIVE,
+    PROFILE_MISSING, PROFILE_UNKNOWN, REFERENCE_TARGET, SLICE_MISSING, SLICE_ORDER, SLICE_UNMATCHED, Severity,
+    VALUE_FIXED,
 };
 
 /// How strict to be.
@@ -60,7 +61,9 @@ impl Which {
     pub fn parse(text: &str) -> Option<Self> {
         if text.starts_with("ONW-") {
             // What cannot be read, and what is too much, is no matter of taste.
-            let is_content = |code: &&&Code| ("ONW-2005".."ONW-3").contains(&code.id) && code.fhir != "too-long";
+            let is_content = |code: &&&Code| {
+                ("ONW-2005".."ONW-3").contains(&code.id) && code.fhir != "too-long" && **code != &ELEMENT_TYPE
+            };
             return ALL.iter().filter(is_content).find(|code| code.id == text).map(|code| Self::Code(code));
         }
         let is_rule = text.contains(':') && (text.contains('#') || text.ends_with('*'));
@@ -151,6 +154,11 @@ impl Policy {
             }
         }
         kept
+    }
+
+    /// Does it make an error of anything?
+    pub fn raises(&self) -> bool {
+        self.rows.iter().any(|(_, level)| *level == Level::Error)
     }
 
     fn level(&self, issue: &Issue) -> Option<Level> {

@@ -224,6 +224,8 @@ pub struct Invariant {
     pub key: Box<str>,
     /// Error, or warning?
     pub is_error: bool,
+    /// Is it only good practice (R4's `elementdefinition-bestpractice`)?
+    pub is_practice: bool,
     /// What is evaluated.
     pub expression: Expression,
     /// The definition that it comes from.

@@ -31,7 +31,8 @@ mod rules;
 mod slices;
 mod walk;
 
-pub use self::findings::{Finding, Report};
+use self::findings::Finding;
+pub use self::findings::Report;
 
 /// Everything that is checked, ready to be shared by all who check.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Request<'r> {
     pub profiles: &'r [&'r Profile],
     /// What `now()` is in invariants; the start of time where not given.
     pub now: Option<Timestamp>,
+    /// Leave out what is only good practice, not known here, or only worth knowing.
+    pub brief: bool,
 }
 
 impl Validator {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::findings::Source;
 use super::walk::Walk;
 use super::*;
 use crate::issue;
@@ -93,7 +94,7 @@ impl Walk<'_, '_> {
             let exempt = matches!(kind, "batch" | "transaction" | "batch-response" | "transaction-response");
             if !exempt && told != Some("OperationOutcome") {
                 let text = "Every entry of this kind of Bundle has a fullUrl.";
-                self.missing(&issue::BUNDLE_ENTRY, entry, names.full_url, "", text);
+                self.missing(&issue::BUNDLE_ENTRY, entry, names.full_url, Source::Shape, text);
             }
             return;
         };

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::findings::Source;
 use super::walk::Walk;
 use super::*;
 use crate::fhir::tape::Kind as Json;
@@ -27,7 +28,7 @@ impl Walk<'_, '_> {
             self.say(&issue::VALUE_FORMAT, at, "The system of a code is an absolute URI.");
         } else if system.contains("/ValueSet/") {
             let text = "The system of a code is a code system, and this is a value set.";
-            self.missing(&issue::VALUE_FORMAT, at, NameId::UNKNOWN, CODE_SYSTEM, text);
+            self.missing(&issue::VALUE_FORMAT, at, NameId::UNKNOWN, Source::Named(CODE_SYSTEM.into()), text);
         }
     }
 
@@ -49,8 +50,9 @@ impl Walk<'_, '_> {
     pub(super) fn narrative(&mut self, node: NodeId, text: &str) {
         let code = &issue::NARRATIVE;
         if let Some(fault) = xhtml::check(text) {
-            let rule = fault.invariant().map_or(String::new(), |key| format!("{NARRATIVE}#{key}"));
-            return self.told(code, code.severity, node, NameId::UNKNOWN, &rule, fault.to_string().into());
+            let named = |key| Source::Named(format!("{NARRATIVE}#{key}").into());
+            let rule = fault.invariant().map_or(Source::Shape, named);
+            return self.told(code, code.severity, node, NameId::UNKNOWN, rule, fault.to_string().into());
         }
         for link in xhtml::attributes(text, "href") {
             if link.strip_prefix('#').is_some_and(|id| !self.is_anchor(node, text, id)) {
@@ -110,7 +112,14 @@ impl Walk<'_, '_> {
             let used = id.is_some_and(|id| referred.contains(&id));
             if !used && !self.refers_out(inner) {
                 let text = "A contained resource is referred to from what contains it, or refers to that.";
-                self.told(&issue::INVARIANT, Severity::Error, inner, NameId::UNKNOWN, CONTAINED, text.into());
+                self.told(
+                    &issue::INVARIANT,
+                    Severity::Error,
+                    inner,
+                    NameId::UNKNOWN,
+                    Source::Named(CONTAINED.into()),
+                    text.into(),
+                );
             }
         }
     }

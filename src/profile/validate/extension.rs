@@ -1,5 +1,6 @@
 //! Extensions: their definition, where they may be used, and whether they change the meaning (R4 2.4).
 
+use super::findings::Source;
 use super::walk::{Active, Walk, Work};
 use super::*;
 use crate::issue;
@@ -51,7 +52,14 @@ impl Walk<'_, '_> {
             self.warn(&issue::EXTENSION_UNKNOWN, node, text);
         } else {
             let text = "The definition of this extension is not loaded; its content was not checked.";
-            self.told(&issue::EXTENSION_UNKNOWN, Severity::Information, node, NameId::UNKNOWN, "", text.into());
+            self.told(
+                &issue::EXTENSION_UNKNOWN,
+                Severity::Information,
+                node,
+                NameId::UNKNOWN,
+                Source::Shape,
+                text.into(),
+            );
         }
     }
 
@@ -92,7 +100,7 @@ impl Walk<'_, '_> {
             }
             (false, false) => {
                 let text = "An extension has a value or extensions.";
-                self.missing(&issue::ELEMENT_MISSING, node, names.value, "", text);
+                self.missing(&issue::ELEMENT_MISSING, node, names.value, Source::Shape, text);
             }
             _ => {}
         }
@@ -118,7 +126,7 @@ impl Walk<'_, '_> {
             self.broken(&issue::EXTENSION_CONTEXT, holder, rule, "context", text);
         }
         for id in &definition.context_invariants {
-            self.judge(*id, rule, holder, resource, root);
+            self.judge(*id, holder, resource, root);
         }
     }
 

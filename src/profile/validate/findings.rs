@@ -5,9 +5,22 @@ use super::*;
 /// More problems than this are not listed: a document that has them is not one with mistakes.
 pub(super) const FINDINGS_MAX: usize = 500;
 
+/// What a finding is a breach of; written out only where somebody is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// R4's own shape.
+    Shape,
+    /// A part of a profile's rule: `binding`, `max`; empty for its cardinality.
+    Rule(RuleId, &'static str),
+    /// An invariant.
+    Invariant(InvariantId),
+    /// A rule that has a name, but is not in the program.
+    Named(Cow<'static, str>),
+}
+
 /// One problem.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub(super) struct Finding {
     /// Its kind.
     pub code: &'static Code,
     /// Error, warning or information.
@@ -16,8 +29,8 @@ pub struct Finding {
     pub node: NodeId,
     /// What is missing in that object.
     pub missing: NameId,
-    /// The rule, such as `http://hl7.org/fhir/StructureDefinition/Patient#pat-1`; empty for R4's own shape.
-    pub rule: Box<str>,
+    /// What it is a breach of.
+    pub(super) rule: Source,
     /// What is expected.
     pub text: Cow<'static, str>,
 }
@@ -36,9 +49,13 @@ pub struct Report {
 pub(super) struct Findings {
     all: Vec<Finding>,
     errors: usize,
+    others: usize,
     /// How many trials are under way, whose findings nobody will see.
     trials: usize,
-    overflow: bool,
+    /// The worst of what was left out for want of room.
+    left_out: Option<Severity>,
+    /// Is what is only good practice, or could not be checked, left out?
+    brief: bool,
 }
 
 /// Where a trial began.
@@ -47,11 +64,55 @@ pub(super) struct Mark {
     errors: usize,
 }
 
+impl Source {
+    /// `http://hl7.org/fhir/StructureDefinition/Patient#pat-1`; empty for R4's own shape.
+    fn name(&self, program: &Program) -> String {
+        match self {
+            Self::Shape => String::new(),
+            Self::Rule(rule, part) => {
+                let (source, id) = (program.source(*rule), &program.rule(*rule).id);
+                if part.is_empty() { format!("{source}#{id}") } else { format!("{source}#{id}/{part}") }
+            }
+            Self::Invariant(id) => {
+                let invariant = program.invariant(*id);
+                format!("{}#{}", invariant.source, invariant.key)
+            }
+            Self::Named(name) => name.to_string(),
+        }
+    }
+}
+
+/// Warnings that say what is not known or not usual, and not what is wrong.
+const PRACTICE: [&Code; 2] = [&crate::issue::PROFILE_UNKNOWN, &crate::issue::CODE_EXTENSIBLE];
+
 impl Findings {
+    pub(super) fn new(brief: bool) -> Self {
+        Self { brief, ..Self::default() }
+    }
+
+    /// Does anybody want to be told of this? A trial only wants to know whether there is an error.
+    pub(super) fn wants(&self, code: &'static Code, severity: Severity) -> bool {
+        match severity {
+            Severity::Error => true,
+            Severity::Warning => self.trials == 0 && !(self.brief && PRACTICE.contains(&code)),
+            Severity::Information => self.trials == 0 && !self.brief,
+        }
+    }
+
+    /// Is what is only good practice left out?
+    pub(super) fn is_brief(&self) -> bool {
+        self.brief
+    }
+
+    /// Errors and all others have room of their own, so that many warnings hide no error and make none.
     pub(super) fn push(&mut self, finding: Finding) {
-        self.errors += usize::from(finding.severity == Severity::Error);
-        if self.trials == 0 && FINDINGS_MAX <= self.all.len() {
-            self.overflow = true;
+        if !self.wants(finding.code, finding.severity) {
+            return;
+        }
+        let count = if finding.severity == Severity::Error { &mut self.errors } else { &mut self.others };
+        *count += 1;
+        if self.trials == 0 && FINDINGS_MAX < *count {
+            self.left_out = self.left_out.max(Some(finding.severity));
             return;
         }
         self.all.push(finding);
@@ -84,7 +145,7 @@ impl Findings {
     }
 
     /// In the order of the document; what is missing in an object comes after what is there.
-    pub(super) fn ordered(mut self, tape: &Tape<'_>) -> (Vec<Finding>, bool) {
+    pub(super) fn ordered(mut self, tape: &Tape<'_>) -> (Vec<Finding>, Option<Severity>) {
         self.all.sort_by_key(|finding| match finding.missing.is_known() {
             true => (tape.next(finding.node), false),
             false => (finding.node, true),
@@ -97,15 +158,15 @@ impl Findings {
                 && one.text == other.text
         };
         self.all.dedup_by(same);
-        (self.all, self.overflow)
+        (self.all, self.left_out)
     }
 }
 
 impl walk::Walk<'_, '_> {
     /// The problems with their places.
     pub(super) fn report(self) -> Report {
-        let Self { validator, tape, types, found, evaluated, .. } = self;
-        let (findings, overflow) = found.ordered(tape);
+        let Self { validator, program, tape, types, found, evaluated, .. } = self;
+        let (findings, left_out) = found.ordered(tape);
         let mut issues = Issues::default();
         let nodes: Vec<NodeId> = findings.iter().map(|finding| finding.node).collect();
         let positions = tape.lines_columns(&nodes);
@@ -115,12 +176,12 @@ impl walk::Walk<'_, '_> {
             issues.push(
                 Issue { severity: finding.severity, ..Issue::with(finding.code, at, finding.text) }
                     .at_line(line, column)
-                    .by_rule(finding.rule),
+                    .by_rule(finding.rule.name(program).into()),
             );
         }
-        if overflow {
+        if let Some(severity) = left_out {
             let text = "There are more problems than are listed: mend these first.";
-            issues.say(&crate::issue::TOO_MANY_ISSUES, "", text);
+            issues.push(Issue { severity, ..Issue::with(&crate::issue::TOO_MANY_ISSUES, "", text) });
         }
         Report { issues, invariants: evaluated }
     }

@@ -1,5 +1,6 @@
 //! What had to wait for the end of the walk: invariants, references, contexts of extensions.
 
+use super::findings::Source;
 use super::walk::{Walk, Work};
 use super::*;
 use crate::issue;
@@ -13,7 +14,7 @@ impl Walk<'_, '_> {
         while let Some(work) = self.work.get(next).copied() {
             next += 1;
             match work {
-                Work::Invariant { id, rule, node, resource, root } => self.judge(id, rule, node, resource, root),
+                Work::Invariant { id, node, resource, root } => self.judge(id, node, resource, root),
                 Work::Target { rule, alternative, node } => self.target(rule, alternative, node),
                 Work::Context { profile, node, resource, root } => self.context(profile, node, resource, root),
             }
@@ -21,33 +22,38 @@ impl Walk<'_, '_> {
         self.work.truncate(first);
     }
 
-    pub(super) fn judge(&mut self, id: InvariantId, rule: RuleId, node: NodeId, resource: NodeId, root: NodeId) {
-        self.evaluated += 1;
+    pub(super) fn judge(&mut self, id: InvariantId, node: NodeId, resource: NodeId, root: NodeId) {
         let program = self.program;
         let invariant = program.invariant(id);
-        let verdict = self.evaluate(&invariant.expression, node, resource, root);
+        if invariant.is_practice && self.found.is_brief() {
+            return;
+        }
+        self.evaluated += 1;
         let severity = if invariant.is_error { Severity::Error } else { Severity::Warning };
-        match verdict {
+        if !self.found.wants(&issue::INVARIANT, severity) {
+            return;
+        }
+        match self.evaluate(&invariant.expression, node, resource, root) {
             // Nothing found is no breach: R4 writes rules such as `reference.startsWith('#').not()` for what may be absent.
             Verdict::True | Verdict::Empty => {}
             Verdict::Error(_) => {
                 let text = format!("The rule {} could not be evaluated.", invariant.key);
-                let name = self.invariant_name(id, rule);
-                self.told(&issue::INVARIANT_NOT_CHECKED, Severity::Warning, node, NameId::UNKNOWN, &name, text.into());
+                self.told(
+                    &issue::INVARIANT_NOT_CHECKED,
+                    Severity::Warning,
+                    node,
+                    NameId::UNKNOWN,
+                    Source::Invariant(id),
+                    text.into(),
+                );
             }
             // What is malformed cannot be judged by its meaning as well.
             Verdict::False if self.found.is_malformed(node, self.tape.next(node)) => {}
             Verdict::False => {
                 let text = format!("The rule {} does not hold.", invariant.key);
-                let name = self.invariant_name(id, rule);
-                self.told(&issue::INVARIANT, severity, node, NameId::UNKNOWN, &name, text.into());
+                self.told(&issue::INVARIANT, severity, node, NameId::UNKNOWN, Source::Invariant(id), text.into());
             }
         }
-    }
-
-    fn invariant_name(&self, id: InvariantId, _: RuleId) -> String {
-        let invariant = self.program.invariant(id);
-        format!("{}#{}", invariant.source, invariant.key)
     }
 
     fn evaluate(&self, expression: &Expression, node: NodeId, resource: NodeId, root: NodeId) -> Verdict {

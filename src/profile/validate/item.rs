@@ -1,5 +1,6 @@
 //! One occurrence of an element.
 
+use super::findings::Source;
 use super::walk::{Active, Here, Item, Walk};
 use super::*;
 use crate::fhir::tape::Kind as Json;
@@ -168,11 +169,10 @@ impl Walk<'_, '_> {
                     active.push(*one);
                 }
             }
-            several if all_known || several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) => {
-                if !several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) {
-                    let text = "None of the profiles that are allowed here fits.";
-                    self.broken(&issue::PROFILE_MISMATCH, node, rule, "profile", text);
-                }
+            several if several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) => {}
+            _ if all_known => {
+                let text = "None of the profiles that are allowed here fits.";
+                self.broken(&issue::PROFILE_MISMATCH, node, rule, "profile", text);
             }
             _ => {
                 let missing = alternative.profiles.iter().find_map(Target::missing).unwrap_or_default();
@@ -310,6 +310,6 @@ impl Walk<'_, '_> {
 
     #[cold]
     pub(super) fn warn(&mut self, code: &'static Code, node: NodeId, text: impl Into<Cow<'static, str>>) {
-        self.told(code, Severity::Warning, node, NameId::UNKNOWN, "", text.into());
+        self.told(code, Severity::Warning, node, NameId::UNKNOWN, Source::Shape, text.into());
     }
 }

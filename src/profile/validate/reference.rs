@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use super::findings::Source;
 use super::walk::Walk;
 use super::*;
 use crate::fhir::tape::Kind as Json;
@@ -107,7 +108,7 @@ impl Walk<'_, '_> {
         let has = |child: NodeId| content.contains(&self.tape.name(child).plain());
         if !self.tape.children(node).any(has) && self.tape.children(node).next().is_some() {
             let text = "A Reference has a reference, an identifier or a display.";
-            self.missing(&issue::ELEMENT_MISSING, node, names.reference, "", text);
+            self.missing(&issue::ELEMENT_MISSING, node, names.reference, Source::Shape, text);
         }
     }
 

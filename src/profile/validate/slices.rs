@@ -1,5 +1,6 @@
 //! Which slice an occurrence falls into (R4 5.1.0.14 "Slicing").
 
+use super::findings::Source;
 use super::walk::{Active, Here, Item, Walk};
 use super::*;
 use crate::issue;
@@ -94,8 +95,7 @@ impl Walk<'_, '_> {
     fn slice_missing(&mut self, node: NodeId, name: NameId, slice: &Slice) {
         let asked = self.program.rule(slice.rule);
         let text = format!("The profile asks for at least {} of {}.", asked.min, asked.id);
-        let rule = self.rule_name(slice.rule, "");
-        self.missing(&issue::SLICE_MISSING, node, name, &rule, text);
+        self.missing(&issue::SLICE_MISSING, node, name, Source::Rule(slice.rule, ""), text);
     }
 
     fn element_name(&self, node: NodeId) -> NameId {

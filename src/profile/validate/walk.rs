@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::findings::Findings;
+use super::findings::{Findings, Source};
 use super::reference::References;
 use super::*;
 use crate::fhir::tape::Kind as Json;
@@ -42,7 +42,7 @@ pub(super) struct Walk<'v, 't> {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Work {
     /// An invariant on a value.
-    Invariant { id: InvariantId, rule: RuleId, node: NodeId, resource: NodeId, root: NodeId },
+    Invariant { id: InvariantId, node: NodeId, resource: NodeId, root: NodeId },
     /// What a Reference points to.
     Target { rule: RuleId, alternative: usize, node: NodeId },
     /// Where an extension is used.
@@ -75,7 +75,7 @@ impl<'v, 't> Walk<'v, 't> {
             tape,
             now: request.now.unwrap_or(Timestamp::UNIX_EPOCH),
             types: vec![TypeId::NONE; tape.len()],
-            found: Findings::default(),
+            found: Findings::new(request.brief),
             work: Vec::new(),
             references: References::default(),
             resource: NodeId::ROOT,
@@ -116,7 +116,7 @@ impl<'v, 't> Walk<'v, 't> {
     fn resource_type(&mut self, node: NodeId) -> Option<TypeId> {
         let name = self.facts.resource_type();
         let Some(told) = self.tape.member(node, name) else {
-            self.missing(&issue::ELEMENT_MISSING, node, name, "", "Every resource has a resourceType.");
+            self.missing(&issue::ELEMENT_MISSING, node, name, Source::Shape, "Every resource has a resourceType.");
             return None;
         };
         if !self.tape.kind(told).is_string() {
@@ -185,6 +185,7 @@ impl<'v, 't> Walk<'v, 't> {
     fn members(&mut self, here: Here<'_>) -> u128 {
         let mut seen: u128 = 0;
         let tape = self.tape;
+        let has_siblings = tape.children(here.node).any(|node| tape.name(node).is_sibling());
         for node in tape.children(here.node) {
             let name = tape.name(node);
             let Some(field) = here.kind.field_of(name) else {
@@ -206,22 +207,12 @@ impl<'v, 't> Walk<'v, 't> {
             let (value, sibling) = match name.is_sibling() {
                 true if tape.member(here.node, name.plain()).is_some() => continue,
                 true => (None, Some(node)),
-                false if primitive => (Some(node), self.sibling_of(here.node, name)),
+                false if primitive && has_siblings => (Some(node), tape.member(here.node, name.sibling())),
                 false => (Some(node), None),
             };
             self.element(here, field, element, value, sibling);
         }
         seen
-    }
-
-    #[inline]
-    fn sibling_of(&self, object: NodeId, name: NameId) -> Option<NodeId> {
-        if self.has_siblings(object) { self.tape.member(object, name.sibling()) } else { None }
-    }
-
-    #[inline]
-    fn has_siblings(&self, object: NodeId) -> bool {
-        self.tape.children(object).any(|node| self.tape.name(node).is_sibling())
     }
 
     fn element(
@@ -318,7 +309,7 @@ impl<'v, 't> Walk<'v, 't> {
         while missing != 0 {
             let element = &here.kind.elements[missing.trailing_zeros() as usize];
             let text = format!("FHIR R4 requires {}.{}.", here.kind.name, element.name);
-            self.missing(&issue::ELEMENT_MISSING, here.node, element.name_id, "", text);
+            self.missing(&issue::ELEMENT_MISSING, here.node, element.name_id, Source::Shape, text);
             missing &= missing - 1;
         }
         for rule in here.rules {
@@ -376,7 +367,7 @@ impl<'v, 't> Walk<'v, 't> {
                 let again = rules[..index].iter().any(|before| self.program.rule(*before).invariants.contains(id));
                 if !again {
                     let (resource, root) = (self.resource, self.root_resource);
-                    self.work.push(Work::Invariant { id: *id, rule: *rule, node, resource, root });
+                    self.work.push(Work::Invariant { id: *id, node, resource, root });
                 }
             }
         }
@@ -385,7 +376,7 @@ impl<'v, 't> Walk<'v, 't> {
     /// A problem with R4's own shape.
     #[cold]
     pub(super) fn say(&mut self, code: &'static Code, node: NodeId, text: impl Into<Cow<'static, str>>) {
-        self.told(code, code.severity, node, NameId::UNKNOWN, "", text.into());
+        self.told(code, code.severity, node, NameId::UNKNOWN, Source::Shape, text.into());
     }
 
     /// Something that is not there.
@@ -395,29 +386,23 @@ impl<'v, 't> Walk<'v, 't> {
         code: &'static Code,
         node: NodeId,
         name: NameId,
-        rule: &str,
+        rule: Source,
         text: impl Into<Cow<'static, str>>,
     ) {
         self.told(code, code.severity, node, name, rule, text.into());
     }
 
-    /// A problem with a profile's rule; `key` says which part of it.
+    /// A problem with a profile's rule, and which part of it.
     #[cold]
     pub(super) fn broken(
         &mut self,
         code: &'static Code,
         node: NodeId,
         rule: RuleId,
-        key: &str,
+        part: &'static str,
         text: impl Into<Cow<'static, str>>,
     ) {
-        let name = self.rule_name(rule, key);
-        self.told(code, code.severity, node, NameId::UNKNOWN, &name, text.into());
-    }
-
-    pub(super) fn rule_name(&self, rule: RuleId, key: &str) -> String {
-        let (source, id) = (self.program.source(rule), &self.program.rule(rule).id);
-        if key.is_empty() { format!("{source}#{id}") } else { format!("{source}#{id}/{key}") }
+        self.told(code, code.severity, node, NameId::UNKNOWN, Source::Rule(rule, part), text.into());
     }
 
     #[cold]
@@ -427,10 +412,10 @@ impl<'v, 't> Walk<'v, 't> {
         severity: Severity,
         node: NodeId,
         missing: NameId,
-        rule: &str,
+        rule: Source,
         text: Cow<'static, str>,
     ) {
-        self.found.push(Finding { code, severity, node, missing, rule: rule.into(), text });
+        self.found.push(Finding { code, severity, node, missing, rule, text });
     }
 
     /// Fewer or more than a profile allows.
@@ -439,8 +424,7 @@ impl<'v, 't> Walk<'v, 't> {
         let asked = self.program.rule(rule);
         let max = if asked.max == MANY { "*".to_owned() } else { asked.max.to_string() };
         let text = format!("The profile asks for {}..{max} of {}.", asked.min, asked.id);
-        let rule = self.rule_name(rule, "");
-        self.missing(code, node, name, &rule, text);
+        self.missing(code, node, name, Source::Rule(rule, ""), text);
     }
 }
 

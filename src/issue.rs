@@ -183,6 +183,8 @@ codes! {
     LINK_UNVERIFIED "ONW-3021" Warning "business-rule" BadRequest "A link to a booking could not be verified; it is carried and on a worklist."
     TIME_DIFFERS "ONW-3022" Error "invariant" BadRequest "The appointment's time is not the slot's time."
     SLOT_SERVICE_DIFFERS "ONW-3023" Error "invariant" BadRequest "The slot belongs to another service than the one booked."
+    ELEMENT_NEEDED "ONW-3024" Warning "required" BadRequest "The guide's payload table asks for an element that is missing or has another value."
+    ELEMENT_NOT_NEEDED "ONW-3025" Information "business-rule" BadRequest "The guide's payload table says that an element should not be there."
 
     SLOT_TAKEN "ONW-4001" Error "conflict" Conflict "The slot is no longer free."
     SLOT_UNKNOWN "ONW-4002" Error "conflict" Conflict "The slot is not in this service's diary."
@@ -336,6 +338,18 @@ impl Issues {
     /// Nothing found?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Those that are of a kind, and the others, each in their order.
+    pub fn into_parts(self, is_it: impl Fn(&Issue) -> bool) -> (Self, Self) {
+        let (of, others) = self.0.into_iter().partition(is_it);
+        (Self(of), Self(others))
+    }
+
+    /// Sorts by where the findings stand in the text.
+    pub fn in_order(mut self) -> Self {
+        self.0.sort_by_key(|issue| issue.position);
+        self
     }
 
     /// How many were found.

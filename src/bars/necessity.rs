@@ -7,6 +7,10 @@
 
 use std::sync::LazyLock;
 
+mod unmet;
+
+pub use self::unmet::unmet;
+
 /// One row of a table.
 ///
 /// It holds for every place of a resource where what contains the element is: without a `contact` nothing is said

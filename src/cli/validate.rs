@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::CallerFault;
+use crate::bars::necessity;
 use crate::fhir::json::Limits;
 use crate::intake::content::{self, Content};
 use crate::issue::{Issue, Severity};
@@ -292,7 +293,9 @@ fn checked(
                 .validator
                 .check(&tape, &Request { profiles, now: Some(jiff::Timestamp::now()), ..Request::default() });
             let mut issues = content.issues.clone();
-            issues.extend(content.placed(report.issues));
+            let mut found = report.issues;
+            found.extend(necessity::unmet(&tape));
+            issues.extend(content.placed(found.in_order()));
             policy.apply(issues).iter().cloned().collect()
         }
     }

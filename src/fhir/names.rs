@@ -45,6 +45,12 @@ impl NameId {
     }
 }
 
+impl Default for NameId {
+    fn default() -> Self {
+        Self::UNKNOWN
+    }
+}
+
 impl fmt::Debug for NameId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_known() { write!(f, "NameId({})", self.0) } else { f.write_str("NameId(unknown)") }

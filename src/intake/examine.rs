@@ -1,5 +1,6 @@
 //! What is wrong with a resource, without anything being done with it: `$validate` (R4 3.1.0.11).
 
+use crate::bars::necessity;
 use crate::fhir::tape::{NodeId, Tape};
 use crate::issue::{
     Issue, Issues, PARAMETER_INVALID, PARAMETER_MISSING, PATH_UNKNOWN, RESOURCE_TYPE, TOO_MANY_ENTRIES,
@@ -60,7 +61,9 @@ impl Intake {
         }
         let request = Request { profiles: &profiles, now: Some(jiff::Timestamp::now()), ..Request::default() };
         let report = library.validator.check(&tape, &request);
-        found.extend(self.settings.policies.of(&caller.system).apply(report.issues));
+        let mut all = report.issues;
+        all.extend(necessity::unmet(&tape));
+        found.extend(self.settings.policies.of(&caller.system).apply(all.in_order()));
         Ok(content.placed(found))
     }
 }

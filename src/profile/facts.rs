@@ -27,7 +27,7 @@ pub struct Facts {
 }
 
 /// Which type, within [`Facts`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TypeId(u16);
 
 impl TypeId {

@@ -197,11 +197,15 @@ impl Intake {
         let tape = tape.map_err(|error| content.fault(&error))?;
         let value = tape.value(NodeId::ROOT);
         let mut issues = content.issues.clone();
-        issues.extend(content.placed(self.profile(&library, message, &tape, &value)));
+        let found = content.placed(self.profile(&library, message, &tape, &value));
+        // The first error decides the answer's code: R4's own shape, then the standard's rules, then profiles.
+        let (of_r4, of_profiles) = found.into_parts(is_of_r4);
+        issues.extend(of_r4);
         message.bundle = bundle_id(&value).to_owned();
         message.kind = kind(&value);
         let (checked, found) = check::check(&value, headers);
         issues.extend(found);
+        issues.extend(of_profiles);
         let Some(checked) = checked else { return Err(issues) };
         if let Some(issue) = unsupported(&checked, service) {
             issues.push(issue);
@@ -347,6 +351,11 @@ fn envelope(caller: Option<&Caller>, headers: &Headers, key: Option<String>, bod
         body,
         issues: Vec::new(),
     }
+}
+
+/// Is it about R4 itself, and not about a profile of it?
+fn is_of_r4(issue: &Issue) -> bool {
+    issue.rule.is_empty() || issue.rule.starts_with("http://hl7.org/fhir/")
 }
 
 /// `Bundle.id`, if it is one: it is listed and searched for, so it must not hold just anything.

@@ -120,7 +120,7 @@ impl CheckArgs {
     fn run(&self, json: bool) -> anyhow::Result<i32> {
         let paths: Vec<PathBuf> = self.sources.packages.iter().chain(&self.paths).cloned().collect();
         let library = Library::load(&paths, &Limits::default());
-        let issues: Vec<LoadIssue> = library.issues.iter().cloned().chain(library.packages.check()).collect();
+        let issues: Vec<LoadIssue> = library.issues.iter().cloned().chain(library.whole().check()).collect();
         let faults: Vec<_> = library.faults.iter().filter(|fault| is_loaded(&library.packages, &fault.url)).collect();
         let errors = issues.iter().filter(|issue| issue.severity == Severity::Error).count() + faults.len();
         let others = issues.len() + faults.len() - errors;

@@ -45,7 +45,7 @@ impl Front {
     /// `GET /StructureDefinition/{id}/$schema`
     pub(super) fn schema(&self, id: &str) -> Result<Vec<u8>, Issues> {
         let library = self.intake.library();
-        let found = schema::by_id(&library.packages, id).and_then(|it| schema::of(&library.packages, it));
+        let found = schema::by_id(library.whole(), id).and_then(|it| schema::of(library.whole(), it));
         match found {
             Some(schema) => Ok(schema.to_string().into_bytes()),
             None => Err(Issue::new(&RESOURCE_UNKNOWN, "http.path").into()),

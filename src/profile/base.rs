@@ -4,7 +4,7 @@
 //! package hl7.fhir.r4.core 4.0.1; no package has to be at hand. The tables are part of this program, so a fault in
 //! one is a fault of the build: it ends the program at once, and the tests read every line.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use super::definition::Definition;
 use super::snapshot;
@@ -21,7 +21,28 @@ const STRUCTURE: &str = "http://hl7.org/fhir/StructureDefinition/";
 /// Where canonical URLs of R4's own value sets begin.
 const VALUE_SET: &str = "http://hl7.org/fhir/ValueSet/";
 
-static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+/// What was made, as long as somebody has it.
+static DEFINITIONS: Mutex<Weak<[Definition]>> = Mutex::new(Weak::<[Definition; 0]>::new());
+
+static TERMS: LazyLock<(Vec<CodeSystem>, Vec<ValueSet>)> =
+    LazyLock::new(|| terms::read(include_str!("../../profiles/r4/terminology.txt")));
+
+/// R4's structures: the 209 base types with their snapshots, the 441 extensions and profiles of them that R4 publishes
+/// with their differentials, and snapshots made from these. They weigh some 30 MB and are read anew, within a tenth of a
+/// second, where nobody has them.
+///
+/// In snapshots the types of ids and of the values of primitives are those that the official ones state
+/// (`string` for `Patient.id`), not what the text of R4 says (`id`).
+pub fn definitions() -> Arc<[Definition]> {
+    let mut known = DEFINITIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    known.upgrade().unwrap_or_else(|| {
+        let made: Arc<[Definition]> = read().into();
+        *known = Arc::downgrade(&made);
+        made
+    })
+}
+
+fn read() -> Vec<Definition> {
     let mut found = structures::read(
         include_str!("../../profiles/r4/structure.txt"),
         include_str!("../../profiles/r4/invariants.txt"),
@@ -31,18 +52,6 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     let missing = snapshot::complete(&mut found);
     assert!(missing.is_empty(), "{missing:?}");
     found
-});
-
-static TERMS: LazyLock<(Vec<CodeSystem>, Vec<ValueSet>)> =
-    LazyLock::new(|| terms::read(include_str!("../../profiles/r4/terminology.txt")));
-
-/// R4's structures: the 209 base types with their snapshots, the 441 extensions and profiles of them that R4 publishes
-/// with their differentials, and snapshots made from these.
-///
-/// In snapshots the types of ids and of the values of primitives are those that the official ones state
-/// (`string` for `Patient.id`), not what the text of R4 says (`id`).
-pub fn definitions() -> &'static [Definition] {
-    &DEFINITIONS
 }
 
 /// The code systems that R4 publishes, HL7 v2 tables and v3 included. Of properties only the hierarchy and

@@ -1,19 +1,19 @@
 //! The definitions that are in force: what R4 and Onward bring, and the packages that an operator adds.
 
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use super::definition::Definition;
 use super::facts::r4;
 use super::package::{Limits, LoadIssue, Packages};
-use super::program::{Fault, Program, compile};
+use super::program::{Fault, compile};
 use super::validate::Validator;
 
 /// A set of packages, compiled. Immutable, to be shared; a changed set is compiled aside and takes its place.
 #[derive(Debug)]
 pub struct Library {
-    /// What was loaded.
+    /// What was loaded; without the snapshots that were compiled.
     pub packages: Arc<Packages>,
+    whole: OnceLock<Packages>,
     /// What checks.
     pub validator: Validator,
     /// What could not be loaded.
@@ -26,17 +26,16 @@ impl Library {
     /// What ships, and these packages over it.
     pub fn load(paths: &[PathBuf], limits: &Limits) -> Self {
         let (packages, issues) = Packages::load(paths, limits);
-        let (program, faults) = program(&packages);
-        let packages = Arc::new(packages);
+        let (program, faults) = compile(&packages, r4());
+        let packages = Arc::new(packages.lean());
         let validator = Validator::new(program, Arc::clone(&packages));
-        Self { packages, validator, issues, faults }
+        Self { packages, whole: OnceLock::new(), validator, issues, faults }
     }
-}
 
-/// Compiles all definitions of a set. One that has no snapshot was told when it was loaded.
-fn program(packages: &Packages) -> (Program, Vec<Fault>) {
-    let ready: Vec<&Definition> = packages.definitions().filter(|it| !it.snapshot.is_empty()).collect();
-    compile(&ready, r4())
+    /// What was loaded, with all snapshots; made at the first call, and then kept.
+    pub fn whole(&self) -> &Packages {
+        self.whole.get_or_init(|| self.packages.whole())
+    }
 }
 
 static SHIPPED: LazyLock<Arc<Library>> = LazyLock::new(|| Arc::new(Library::load(&[], &Limits::default())));

@@ -12,12 +12,14 @@ use serde_json::Value;
 
 use super::base;
 use super::definition::{Definition, Element};
+use super::shipped;
 use super::snapshot::{Generator, Resolver, SnapshotError};
 use super::terminology::{CodeSystem, Codes, Known, Membership, Reason, Table, ValueSet};
 
 mod catalogue;
 mod check;
 mod issue;
+mod lean;
 mod load;
 mod source;
 mod terms;
@@ -54,20 +56,32 @@ impl Default for Limits {
 }
 
 /// What is built in, and so is below all packages.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Base {
     /// R4's own types, with their snapshots.
-    pub definitions: &'static [Definition],
+    pub definitions: Arc<[Definition]>,
     /// R4's value sets.
     pub value_sets: &'static [ValueSet],
     /// R4's code systems.
     pub code_systems: &'static [CodeSystem],
+    /// Packages that are part of this program.
+    pub packages: &'static [shipped::Package],
 }
 
 impl Base {
     /// What this program brings.
     pub fn built_in() -> Self {
-        Self { definitions: base::definitions(), value_sets: base::value_sets(), code_systems: base::code_systems() }
+        Self { packages: shipped::PACKAGES, ..Self::r4() }
+    }
+
+    /// R4 and nothing else.
+    pub fn r4() -> Self {
+        Self {
+            definitions: base::definitions(),
+            value_sets: base::value_sets(),
+            code_systems: base::code_systems(),
+            packages: &[],
+        }
     }
 }
 
@@ -78,7 +92,7 @@ pub struct Package {
     pub name: Option<String>,
     /// Its version.
     pub version: Option<String>,
-    /// Where it was found; empty for what is built in.
+    /// Where it was found; empty for what is part of this program.
     pub path: PathBuf,
     /// Names and versions of what it builds on.
     pub dependencies: BTreeMap<String, String>,
@@ -104,15 +118,21 @@ pub struct Packages {
     /// For each package, those that it builds on, directly or not.
     reach: Vec<Vec<bool>>,
     definitions: Catalogue<Definition>,
+    messages: Catalogue<MessageDefinition>,
+    vocabulary: Arc<Vocabulary>,
+}
+
+/// Value sets and code systems, and what was compiled of them.
+#[derive(Debug, Default)]
+struct Vocabulary {
     value_sets: Catalogue<ValueSet>,
     code_systems: Catalogue<CodeSystem>,
-    messages: Catalogue<MessageDefinition>,
     codes: Vec<OnceLock<Arc<Codes>>>,
     tables: Vec<OnceLock<Arc<Table>>>,
 }
 
 /// A MessageDefinition as it is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct MessageDefinition {
     url: String,
     version: Option<String>,
@@ -173,6 +193,13 @@ impl Packages {
         self.definitions.iter()
     }
 
+    /// All definitions; of several of one URL, the one that is meant by it first.
+    pub fn ranked(&self) -> Vec<&Definition> {
+        let mut order: Vec<usize> = (0..self.definitions.entries.len()).collect();
+        order.sort_by_key(|at| self.definitions.rank(*at));
+        order.into_iter().filter_map(|at| self.definitions.get(at)).collect()
+    }
+
     /// The definitions of a package.
     pub fn definitions_of(&self, package: &Package) -> impl Iterator<Item = &Definition> {
         let index = self.packages.iter().position(|own| std::ptr::eq(own, package));
@@ -187,22 +214,22 @@ impl Packages {
 
     /// The value set of a canonical.
     pub fn value_set(&self, canonical: &str) -> Option<&ValueSet> {
-        self.value_sets.get(self.value_sets.resolve(canonical, &[])?)
+        self.vocabulary.value_sets.get(self.vocabulary.value_sets.resolve(canonical, &[])?)
     }
 
     /// All value sets.
     pub fn value_sets(&self) -> impl Iterator<Item = &ValueSet> {
-        self.value_sets.iter()
+        self.vocabulary.value_sets.iter()
     }
 
     /// The code system of a canonical.
     pub fn code_system(&self, canonical: &str) -> Option<&CodeSystem> {
-        self.code_systems.get(self.code_systems.resolve(canonical, &[])?)
+        self.vocabulary.code_systems.get(self.vocabulary.code_systems.resolve(canonical, &[])?)
     }
 
     /// All code systems.
     pub fn code_systems(&self) -> impl Iterator<Item = &CodeSystem> {
-        self.code_systems.iter()
+        self.vocabulary.code_systems.iter()
     }
 
     /// The MessageDefinition of a canonical.
@@ -223,6 +250,16 @@ impl Packages {
     /// The compiled value set of a canonical, as a definition means it; compiled at the first call.
     pub fn codes_for(&self, canonical: &str, user: &Definition) -> Result<Arc<Codes>, Reason> {
         terms::Terms::new(self, self.definitions.package_of(user)).codes(canonical, &[])
+    }
+
+    /// The canonical of a value set as a definition means it, with its version; as it is where none is loaded.
+    pub fn exactly(&self, canonical: &str, user: &Definition) -> String {
+        let at = self.in_scope(&self.vocabulary.value_sets, canonical, self.definitions.package_of(user));
+        let found = at.and_then(|at| self.vocabulary.value_sets.get(at));
+        match found.and_then(|set| Some((&set.url, set.version.as_ref()?))) {
+            Some((url, version)) => format!("{url}|{version}"),
+            None => canonical.to_owned(),
+        }
     }
 
     /// The compiled value set of a canonical.

@@ -118,9 +118,10 @@ impl Policy {
             &REFERENCE_TARGET,
         ];
         // The standard's own examples name a value set as a system, and languages of the UK Core's own list.
-        const RULES: [&str; 2] = [
+        const RULES: [&str; 3] = [
             "http://hl7.org/fhir/StructureDefinition/Coding#Coding.system",
             "http://hl7.org/fhir/StructureDefinition#Patient.communication.language/maxValueSet",
+            "https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient#Patient.communication.language/maxValueSet",
         ];
         let policy = Self::strict().with(Which::Code(&CODE_NOT_CHECKED), Level::Off);
         let policy = TOLD.iter().fold(policy, |policy, code| policy.with(Which::Code(code), Level::Warning));

@@ -43,7 +43,7 @@ static LIBRARY: LazyLock<Library> = LazyLock::new(|| {
 });
 
 fn compiled(library: &Library, definition: &Definition) -> Validator {
-    let schema = schema::of(&library.packages, definition).unwrap();
+    let schema = schema::of(library.whole(), definition).unwrap();
     jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{}: {error}", definition.url))
 }
 
@@ -54,7 +54,7 @@ impl Judge {
 
     fn schema(&mut self, url: &str) -> Option<&Validator> {
         if !self.schemas.contains_key(url) {
-            let definition = self.library.packages.definition(url)?;
+            let definition = self.library.whole().definition(url)?;
             self.schemas.insert(url.to_owned(), compiled(self.library, definition));
         }
         self.schemas.get(url)
@@ -158,11 +158,11 @@ fn published_examples_are_judged_alike() {
 fn every_profile_that_ships_has_a_schema_of_a_sensible_size() {
     let library = &*LIBRARY;
     let has_instances = |it: &&Definition| !it.is_abstract && it.kind == Kind::Resource;
-    let profiles = library.packages.definitions().filter(|it| it.derivation == Derivation::Constraint);
-    let resources = library.packages.definitions().filter(|it| it.derivation == Derivation::Specialization);
+    let profiles = library.whole().definitions().filter(|it| it.derivation == Derivation::Constraint);
+    let resources = library.whole().definitions().filter(|it| it.derivation == Derivation::Specialization);
     let mut sizes = Vec::new();
     for definition in profiles.chain(resources.filter(has_instances)) {
-        let schema = schema::of(&library.packages, definition);
+        let schema = schema::of(library.whole(), definition);
         let schema = schema.unwrap_or_else(|| panic!("{} has none", definition.url));
         assert!(jsonschema::meta::is_valid(&schema), "{}", definition.url);
         sizes.push((schema.to_string().len(), definition.url.clone()));

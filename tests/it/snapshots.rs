@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use onward::profile::definition::{Definition, Derivation};
-use onward::profile::package::{Limits, LoadFault, Packages};
+use onward::profile::package::{Base, Limits, LoadFault, Packages};
 use serde_json::Value;
 
 mod compare;
@@ -86,7 +86,7 @@ fn shared(parts: &[&str]) -> Option<Vec<PathBuf>> {
 }
 
 fn load(paths: &[PathBuf]) -> Packages {
-    let (packages, issues) = Packages::load(paths, &Limits::default());
+    let (packages, issues) = Packages::load_over(Base::r4(), paths, &Limits::default());
     let failed: Vec<String> =
         issues.iter().filter(|it| it.fault != LoadFault::DependencyMissing).map(ToString::to_string).collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));

@@ -7,9 +7,12 @@ use serde_json::Value;
 use super::*;
 use crate::profile::definition::{Derivation, Element, Kind, Max, Strength};
 
+/// All of them, for as long as the tests run.
+static DEFINITIONS: LazyLock<Arc<[Definition]>> = LazyLock::new(definitions);
+
 fn definition(name: &str) -> &'static Definition {
     let url = canonical(STRUCTURE, name);
-    definitions().iter().find(|definition| definition.url == url).unwrap()
+    DEFINITIONS.iter().find(|definition| definition.url == url).unwrap()
 }
 
 fn element(path: &str) -> &'static Element {
@@ -20,14 +23,14 @@ fn element(path: &str) -> &'static Element {
 #[test]
 fn everything_that_r4_publishes_is_there() {
     let count = |derivation, kind| {
-        definitions().iter().filter(|found| (found.derivation, found.kind) == (derivation, kind)).count()
+        DEFINITIONS.iter().filter(|found| (found.derivation, found.kind) == (derivation, kind)).count()
     };
     assert_eq!(count(Derivation::Specialization, Kind::Resource), 148);
     assert_eq!(count(Derivation::Specialization, Kind::ComplexType), 41);
     assert_eq!(count(Derivation::Specialization, Kind::PrimitiveType), 20);
     assert_eq!(count(Derivation::Constraint, Kind::Resource), 45);
     assert_eq!(count(Derivation::Constraint, Kind::ComplexType), 396);
-    let derived = definitions().iter().filter(|found| found.derivation == Derivation::Constraint);
+    let derived = DEFINITIONS.iter().filter(|found| found.derivation == Derivation::Constraint);
     let extensions = derived.filter(|found| found.type_name == "Extension");
     assert_eq!(extensions.count(), 393);
     assert_eq!((code_systems().len(), value_sets().len()), (1062, 1316));
@@ -35,9 +38,9 @@ fn everything_that_r4_publishes_is_there() {
 
 #[test]
 fn names_are_unique_and_bases_are_known() {
-    let by_url: BTreeMap<&str, &Definition> = definitions().iter().map(|found| (&*found.url, found)).collect();
-    assert_eq!(by_url.len(), definitions().len());
-    for found in definitions() {
+    let by_url: BTreeMap<&str, &Definition> = DEFINITIONS.iter().map(|found| (&*found.url, found)).collect();
+    assert_eq!(by_url.len(), DEFINITIONS.len());
+    for found in DEFINITIONS.iter() {
         let base = found.base.as_deref().map(|base| by_url[base]);
         assert!(base.is_some() || matches!(&*found.name, "Element" | "Resource"), "{}", found.url);
         assert!(!found.snapshot.is_empty(), "{}", found.url);

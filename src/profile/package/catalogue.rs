@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use super::version;
 
@@ -17,10 +18,12 @@ pub(super) trait Canonical {
 pub(super) type PackageIndex = usize;
 
 /// A thing that is held here, or that is built in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Item<T: 'static> {
     Loaded(T),
     BuiltIn(&'static T),
+    /// One of a list that is built in, but need not stay.
+    Listed(Arc<[T]>, usize),
 }
 
 impl<T> Deref for Item<T> {
@@ -30,22 +33,27 @@ impl<T> Deref for Item<T> {
         match self {
             Self::Loaded(item) => item,
             Self::BuiltIn(item) => item,
+            Self::Listed(list, at) => &list[*at],
         }
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry<T: 'static> {
     pub(super) package: PackageIndex,
+    /// Is it of a package that is part of this program? Of the same version an operator's own goes first.
+    pub(super) ships: bool,
     pub(super) file: Box<str>,
+    /// Was its snapshot made here?
+    pub(super) made: bool,
     pub(super) item: Item<T>,
 }
 
 /// All things of one kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Catalogue<T: 'static> {
     pub(super) entries: Vec<Entry<T>>,
-    /// Newest first; of the same version, in the order of loading.
+    /// Newest first; of the same version in the order of loading, what ships after all others.
     by_url: HashMap<Box<str>, Vec<usize>>,
 }
 
@@ -56,17 +64,29 @@ impl<T> Default for Catalogue<T> {
 }
 
 impl<T: Canonical> Catalogue<T> {
-    /// Takes one in; answers the one of the same URL and version that came before.
-    pub(super) fn add(&mut self, package: PackageIndex, file: &str, item: Item<T>) -> Option<usize> {
-        let twin = self.find(item.url(), item.version(), &|_| true);
+    /// Takes one in; answers the one of the same URL and version that goes before it.
+    pub(super) fn add(&mut self, entry: Entry<T>) -> Option<usize> {
+        let twin = self.find(entry.item.url(), entry.item.version(), &|_| true);
         let at = self.entries.len();
-        let list = self.by_url.entry(item.url().into()).or_default();
-        let newer = |other: &usize| {
-            self.entries.get(*other).is_some_and(|it| version::compare(it.item.version(), item.version()).is_ge())
+        let list = self.by_url.entry(entry.item.url().into()).or_default();
+        let goes_first = |other: &usize| {
+            let other = &self.entries[*other];
+            let newer = version::compare(other.item.version(), entry.item.version());
+            newer.then((entry.ships).cmp(&other.ships)).is_ge()
         };
-        list.insert(list.partition_point(newer), at);
-        self.entries.push(Entry { package, file: file.into(), item });
-        twin.filter(|twin| self.entries[*twin].item.version() == self.entries[at].item.version())
+        list.insert(list.partition_point(goes_first), at);
+        let twin = twin.filter(|twin| {
+            let twin = &self.entries[*twin];
+            twin.item.version() == entry.item.version() && twin.ships == entry.ships
+        });
+        self.entries.push(entry);
+        twin
+    }
+
+    /// How many of the same URL go before one.
+    pub(super) fn rank(&self, at: usize) -> usize {
+        let list = self.entries.get(at).and_then(|entry| self.by_url.get(entry.item.url()));
+        list.and_then(|list| list.iter().position(|own| *own == at)).unwrap_or_default()
     }
 
     fn find(&self, url: &str, version: Option<&str>, fits: &dyn Fn(PackageIndex) -> bool) -> Option<usize> {

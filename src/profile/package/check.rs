@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::catalogue::{Entry, Item};
+use super::catalogue::Entry;
 use super::issue::{LoadFault, LoadIssue};
 use super::{Package, Packages};
 use crate::issue::Severity;
@@ -10,7 +10,7 @@ use crate::profile::definition::{Definition, Derivation, Element, Strength};
 
 pub(super) fn check(packages: &Packages) -> Vec<LoadIssue> {
     let mut found = BTreeSet::new();
-    for entry in packages.definitions.entries.iter().filter(|entry| matches!(entry.item, Item::Loaded(_))) {
+    for entry in packages.definitions.entries.iter().filter(|entry| !entry.ships) {
         let mut checked = Checked { packages, entry, found: &mut found };
         checked.snapshot();
         for element in &entry.item.snapshot {

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::catalogue::{Canonical, Catalogue, Item};
+use super::catalogue::{Canonical, Catalogue, Entry, Item};
 use super::issue::{LoadFault, LoadIssue};
 use super::source::{Source, SourceFault};
-use super::{Base, Limits, MessageDefinition, Package, Packages, version};
+use super::{Base, Limits, MessageDefinition, Package, Packages, Vocabulary, version};
 use crate::issue::Severity;
-use crate::profile::definition::{Definition, Element, resource_type};
-use crate::profile::snapshot::{Generator, SnapshotError};
+use crate::profile::definition::{Definition, resource_type};
 
 /// The package that is built in.
 pub(super) const CORE: &str = "hl7.fhir.r4.core";
@@ -22,8 +21,12 @@ const CORE_VERSION: &str = "4.0.1";
 const ASIDE: &[&str] = &["example", "examples", "openapi", "other", "tests", "xml"];
 
 pub(super) fn load(base: Base, paths: &[PathBuf], limits: &Limits) -> (Packages, Vec<LoadIssue>) {
-    let mut loader = Loader { packages: Packages::default(), issues: Vec::new(), limits };
+    let (packages, vocabulary) = (Packages::default(), Vocabulary::default());
+    let mut loader = Loader { packages, vocabulary, ships: true, issues: Vec::new(), limits };
+    let shipped = base.packages;
     loader.built_in(base);
+    shipped.iter().for_each(|package| loader.package(&Source::Shipped(package)));
+    loader.ships = false;
     for path in paths {
         let mut faults = Vec::new();
         let sources = Source::find(path, limits, &mut faults);
@@ -47,6 +50,9 @@ struct Manifest {
 
 struct Loader<'l> {
     packages: Packages,
+    vocabulary: Vocabulary,
+    /// Is what is being loaded part of this program?
+    ships: bool,
     issues: Vec<LoadIssue>,
     limits: &'l Limits,
 }
@@ -65,15 +71,14 @@ impl Loader<'_> {
             dependencies: BTreeMap::new(),
             counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         });
-        let packages = &mut self.packages;
-        for definition in base.definitions {
-            packages.definitions.add(0, "", Item::BuiltIn(definition));
+        for at in 0..base.definitions.len() {
+            self.packages.definitions.add(built_in(Item::Listed(Arc::clone(&base.definitions), at)));
         }
         for value_set in base.value_sets {
-            packages.value_sets.add(0, "", Item::BuiltIn(value_set));
+            self.vocabulary.value_sets.add(built_in(Item::BuiltIn(value_set)));
         }
         for code_system in base.code_systems {
-            packages.code_systems.add(0, "", Item::BuiltIn(code_system));
+            self.vocabulary.code_systems.add(built_in(Item::BuiltIn(code_system)));
         }
     }
 
@@ -140,15 +145,15 @@ impl Loader<'_> {
 
     fn resource(&mut self, kind: &str, name: &str, bytes: &[u8]) {
         match kind {
-            "StructureDefinition" => self.item::<Definition>(name, bytes, |packages| &mut packages.definitions),
-            "ValueSet" => self.item(name, bytes, |packages| &mut packages.value_sets),
-            "CodeSystem" => self.item(name, bytes, |packages| &mut packages.code_systems),
-            "MessageDefinition" => self.item::<MessageDefinition>(name, bytes, |packages| &mut packages.messages),
+            "StructureDefinition" => self.item::<Definition>(name, bytes, |loader| &mut loader.packages.definitions),
+            "ValueSet" => self.item(name, bytes, |loader| &mut loader.vocabulary.value_sets),
+            "CodeSystem" => self.item(name, bytes, |loader| &mut loader.vocabulary.code_systems),
+            "MessageDefinition" => self.item::<MessageDefinition>(name, bytes, |loader| &mut loader.packages.messages),
             _ => {}
         }
     }
 
-    fn item<T>(&mut self, name: &str, bytes: &[u8], catalogue: fn(&mut Packages) -> &mut Catalogue<T>)
+    fn item<T>(&mut self, name: &str, bytes: &[u8], catalogue: fn(&mut Self) -> &mut Catalogue<T>)
     where
         T: Canonical + for<'de> Deserialize<'de>,
     {
@@ -157,8 +162,9 @@ impl Loader<'_> {
             Err((element, text)) => return self.say(Severity::Error, name, element, LoadFault::Malformed, text),
         };
         let package = self.packages.packages.len() - 1;
-        let catalogue = catalogue(&mut self.packages);
-        let twin = catalogue.add(package, name, Item::Loaded(item));
+        let entry = Entry { package, ships: self.ships, file: name.into(), made: false, item: Item::Loaded(item) };
+        let catalogue = catalogue(self);
+        let twin = catalogue.add(entry);
         let twin = twin.and_then(|twin| catalogue.entries.get(twin)).zip(catalogue.entries.last());
         let differs = twin.filter(|(twin, own)| !twin.item.says_as(&own.item)).map(|(twin, own)| {
             let canonical = format!("{}|{}", own.item.url(), own.item.version().unwrap_or_default());
@@ -188,9 +194,10 @@ impl Loader<'_> {
 
     fn finish(mut self) -> (Packages, Vec<LoadIssue>) {
         self.dependencies();
-        let packages = &mut self.packages;
-        packages.codes = packages.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
-        packages.tables = packages.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
+        let mut vocabulary = std::mem::take(&mut self.vocabulary);
+        vocabulary.codes = vocabulary.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
+        vocabulary.tables = vocabulary.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
+        self.packages.vocabulary = Arc::new(vocabulary);
         self.snapshots();
         (self.packages, self.issues)
     }
@@ -227,29 +234,20 @@ impl Loader<'_> {
 
     /// Makes the snapshots that are missing.
     fn snapshots(&mut self) {
-        let made: Vec<(usize, Result<Vec<Element>, SnapshotError>)> = {
-            let generator = Generator::new(&self.packages);
-            let entries = self.packages.definitions.entries.iter().enumerate();
-            let bare = entries.filter(|(_, entry)| entry.item.snapshot.is_empty());
-            bare.map(|(at, entry)| (at, generator.elements(&entry.item).map(|made| made.to_vec()))).collect()
-        };
-        for (at, made) in made {
-            let Some(entry) = self.packages.definitions.entries.get_mut(at) else { continue };
-            match (made, &mut entry.item) {
-                (Ok(made), Item::Loaded(definition)) => definition.snapshot = made,
-                (Ok(_), Item::BuiltIn(_)) => {}
-                (Err(error), _) => {
-                    let (package, file) = (entry.package, entry.file.to_string());
-                    let label = self.packages.packages.get(package).map(Package::label).unwrap_or_default();
-                    let text = error.fault.to_string();
-                    self.say(Severity::Error, &file, Some(error.element), LoadFault::Snapshot, text);
-                    if let Some(last) = self.issues.last_mut() {
-                        last.package = label;
-                    }
-                }
+        for (at, error) in self.packages.complete() {
+            let Some(entry) = self.packages.definitions.entries.get(at) else { continue };
+            let (package, file) = (entry.package, entry.file.to_string());
+            let label = self.packages.packages.get(package).map(Package::label).unwrap_or_default();
+            self.say(Severity::Error, &file, Some(error.element), LoadFault::Snapshot, error.fault.to_string());
+            if let Some(last) = self.issues.last_mut() {
+                last.package = label;
             }
         }
     }
+}
+
+fn built_in<T>(item: Item<T>) -> Entry<T> {
+    Entry { package: 0, ships: true, file: "".into(), made: false, item }
 }
 
 /// All packages that one builds on, itself included.

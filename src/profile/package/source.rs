@@ -9,9 +9,10 @@ use flate2::read::MultiGzDecoder;
 
 use super::Limits;
 use super::issue::LoadFault;
+use crate::profile::shipped;
 
 /// A package that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A `.tgz`.
     Archive(PathBuf),
@@ -19,6 +20,8 @@ pub(super) enum Source {
     Folder(PathBuf),
     /// Files that lie in a folder beside packages, or without a manifest.
     Loose(PathBuf, Vec<PathBuf>),
+    /// Part of this program.
+    Shipped(&'static shipped::Package),
 }
 
 /// What went wrong with a file or a package.
@@ -60,6 +63,7 @@ impl Source {
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Archive(path) | Self::Folder(path) | Self::Loose(path, _) => path,
+            Self::Shipped(_) => Path::new(""),
         }
     }
 
@@ -74,6 +78,10 @@ impl Source {
                 read_files(path, &files, limits, take, &mut faults)
             }
             Self::Loose(path, files) => read_files(path, files, limits, take, &mut faults),
+            Self::Shipped(package) => {
+                package.files.iter().for_each(|(name, content)| take(name, content.as_bytes()));
+                Ok(())
+            }
         };
         faults.extend(done.err());
         faults

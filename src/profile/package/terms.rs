@@ -39,9 +39,9 @@ impl<'p> Terms<'p> {
 
 impl Known for Terms<'_> {
     fn codes(&self, canonical: &str, path: &[&str]) -> Result<Arc<Codes>, Reason> {
-        let sets = &self.packages.value_sets;
+        let sets = &self.packages.vocabulary.value_sets;
         let at = self.packages.in_scope(sets, canonical, self.package);
-        let found = at.and_then(|at| Some((sets.entries.get(at)?, self.packages.codes.get(at)?)));
+        let found = at.and_then(|at| Some((sets.entries.get(at)?, self.packages.vocabulary.codes.get(at)?)));
         let (entry, cell) = found.ok_or_else(|| Reason::ValueSetUnknown(canonical.into()))?;
         if let Some(codes) = cell.get() {
             return Ok(Arc::clone(codes));
@@ -54,14 +54,14 @@ impl Known for Terms<'_> {
     }
 
     fn code_system(&self, canonical: &str) -> Option<&CodeSystem> {
-        let systems = &self.packages.code_systems;
+        let systems = &self.packages.vocabulary.code_systems;
         systems.get(self.packages.in_scope(systems, canonical, self.package)?)
     }
 
     fn table(&self, canonical: &str) -> Option<Arc<Table>> {
-        let systems = &self.packages.code_systems;
+        let systems = &self.packages.vocabulary.code_systems;
         let at = self.packages.in_scope(systems, canonical, self.package)?;
-        let (system, cell) = (systems.get(at)?, self.packages.tables.get(at)?);
+        let (system, cell) = (systems.get(at)?, self.packages.vocabulary.tables.get(at)?);
         let codes = || system.concepts.iter().map(|concept| concept.code.as_str());
         Some(Arc::clone(cell.get_or_init(|| Arc::new(Table::new(codes(), system.case_sensitive)))))
     }

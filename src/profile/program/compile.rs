@@ -14,6 +14,7 @@ use crate::fhir::names::NameId;
 use crate::profile::definition::{self, Definition, Derivation, Element, Max, Strength};
 use crate::profile::facts::{Facts, Kind, Type, TypeId};
 use crate::profile::fhirpath;
+use crate::profile::package::Packages;
 
 /// Where HL7's definitions have their canonical URLs.
 pub(super) const HL7: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -40,11 +41,15 @@ pub struct Fault {
     pub text: String,
 }
 
-/// Compiles definitions, each with its snapshot; those of R4's own types among them.
-pub fn compile(definitions: &[&Definition], facts: &'static Facts) -> (Program, Vec<Fault>) {
+/// Compiles the definitions of packages that have a snapshot; those of R4's own types are among them.
+pub fn compile(packages: &Packages, facts: &'static Facts) -> (Program, Vec<Fault>) {
+    let ready: Vec<&Definition> = packages.ranked().into_iter().filter(|it| !it.snapshot.is_empty()).collect();
+    let of = |derivation| ready.iter().copied().filter(move |it| it.derivation == derivation);
     let mut compiler = Compiler {
         facts,
-        definitions,
+        packages,
+        user: None,
+        profiles: HashMap::new(),
         program: Program::default(),
         faults: Vec::new(),
         invariants: HashMap::new(),
@@ -52,19 +57,21 @@ pub fn compile(definitions: &[&Definition], facts: &'static Facts) -> (Program, 
         fhirpath: fhirpath::Compiler::new(facts),
     };
     compiler.program.base = vec![None; facts.types().len()];
-    compiler.reserve();
-    for definition in definitions.iter().filter(|it| it.derivation == Derivation::Specialization) {
-        compiler.base_type(definition);
-    }
-    for index in 0..compiler.program.profiles.len() {
-        compiler.profile(index);
+    let profiles: Vec<&Definition> = of(Derivation::Constraint).filter(|it| compiler.reserve(it)).collect();
+    of(Derivation::Specialization).for_each(|definition| compiler.base_type(definition));
+    for (index, definition) in profiles.into_iter().enumerate() {
+        compiler.profile(index, definition);
     }
     (compiler.program, compiler.faults)
 }
 
 pub(super) struct Compiler<'d> {
     pub(super) facts: &'static Facts,
-    definitions: &'d [&'d Definition],
+    packages: &'d Packages,
+    /// The definition that is being compiled: what it names is looked for in its own package first.
+    user: Option<&'d Definition>,
+    /// Where the profile of a definition is.
+    profiles: HashMap<*const Definition, u32>,
     pub(super) program: Program,
     faults: Vec<Fault>,
     invariants: HashMap<(String, String), InvariantId>,
@@ -94,34 +101,30 @@ pub(super) struct Drafts<'d> {
 }
 
 impl<'d> Compiler<'d> {
-    /// A place for each profile, so that profiles can name each other.
-    fn reserve(&mut self) {
-        let profiles = self.definitions.iter().filter(|it| it.derivation == Derivation::Constraint);
-        for definition in profiles {
-            let Some(type_id) = self.facts.id(&definition.type_name) else {
-                self.faults.push(Fault {
-                    url: definition.url.clone(),
-                    element: String::new(),
-                    text: "R4 has no type of this name".to_owned(),
-                });
-                continue;
-            };
-            let rule = self.push(Rule::default());
-            let index = self.program.profiles.len() as u32;
-            self.program.profiles.push(Profile {
-                url: definition.url.clone(),
-                version: definition.version.clone(),
-                type_id,
-                rule,
-                contexts: Vec::new(),
-                context_invariants: Vec::new(),
-                is_modifier: false,
-            });
-            let canonical = definition.version.iter().map(|version| format!("{}|{version}", definition.url));
-            for url in canonical.chain([definition.url.clone()]) {
-                self.program.by_url.entry(url).or_insert(index);
-            }
+    /// A place for a profile, so that profiles can name each other; none where it is of no type of R4.
+    fn reserve(&mut self, definition: &Definition) -> bool {
+        let Some(type_id) = self.facts.id(&definition.type_name) else {
+            let text = "R4 has no type of this name".to_owned();
+            self.faults.push(Fault { url: definition.url.clone(), element: String::new(), text });
+            return false;
+        };
+        let rule = self.push(Rule::default());
+        let index = self.program.profiles.len() as u32;
+        self.program.profiles.push(Profile {
+            url: definition.url.clone(),
+            version: definition.version.clone(),
+            type_id,
+            rule,
+            contexts: Vec::new(),
+            context_invariants: Vec::new(),
+            is_modifier: false,
+        });
+        self.profiles.insert(definition, index);
+        let canonical = definition.version.iter().map(|version| format!("{}|{version}", definition.url));
+        for url in canonical.chain([definition.url.clone()]) {
+            self.program.by_url.entry(url).or_insert(index);
         }
+        true
     }
 
     fn push(&mut self, rule: Rule) -> RuleId {
@@ -134,14 +137,14 @@ impl<'d> Compiler<'d> {
         if matches!(self.facts.of(type_id).kind, Kind::Primitive(_)) {
             return;
         }
+        self.user = Some(definition);
         let mut drafts = self.drafts(definition, None, type_id);
         self.program.base[type_id.index()] = self.emit(&mut drafts, 0, false);
     }
 
-    fn profile(&mut self, index: usize) {
-        let Profile { ref url, ref version, type_id, rule, .. } = self.program.profiles[index];
-        let is_it = |it: &&&Definition| it.url == *url && it.version == *version;
-        let Some(definition) = self.definitions.iter().find(is_it).copied() else { return };
+    fn profile(&mut self, index: usize, definition: &'d Definition) {
+        let Profile { type_id, rule, .. } = self.program.profiles[index];
+        self.user = Some(definition);
         let mut drafts = self.drafts(definition, Some(index as u32), type_id);
         if drafts.all.is_empty() {
             self.fault(&drafts, "", "the definition has no snapshot".to_owned());
@@ -400,7 +403,8 @@ impl<'d> Compiler<'d> {
     }
 
     pub(super) fn set(&mut self, canonical: &str) -> SetId {
-        if let Some(known) = self.sets.get(canonical) {
+        let canonical = &self.user.map_or_else(|| canonical.to_owned(), |user| self.packages.exactly(canonical, user));
+        if let Some(known) = self.sets.get(canonical.as_str()) {
             return *known;
         }
         let id = SetId(self.program.value_sets.len() as u32);
@@ -504,12 +508,12 @@ impl<'d> Compiler<'d> {
         if let Some((url, element)) = canonical.split_once('#') {
             return self.element_of(url, element).unwrap_or(Target::Unknown(canonical.into()));
         }
-        let plain = canonical.split('|').next().unwrap_or(canonical);
-        let loaded = self.program.by_url.get(canonical).or_else(|| self.program.by_url.get(plain));
-        if let Some(index) = loaded {
+        let named = self.named(canonical);
+        if let Some(index) = named.and_then(|definition| self.profiles.get(&std::ptr::from_ref(definition))) {
             let profile = &self.program.profiles[*index as usize];
             return Target::Profile(profile.type_id, profile.rule);
         }
+        let plain = canonical.split('|').next().unwrap_or(canonical);
         match plain.strip_prefix(HL7).and_then(|name| self.facts.id(name)) {
             Some(id) => Target::Type(id),
             None => Target::Unknown(canonical.into()),
@@ -548,11 +552,17 @@ impl<'d> Compiler<'d> {
         (!open || !out.slices.is_empty()).then(|| Box::new(out))
     }
 
+    /// The definition that a canonical means here; where that version is not loaded, the newest.
+    fn named(&self, canonical: &str) -> Option<&'d Definition> {
+        let user = self.user?;
+        let plain = canonical.split('|').next().unwrap_or(canonical);
+        let found = self.packages.definition_for(canonical, user);
+        found.or_else(|| self.packages.definition_for(plain, user))
+    }
+
     /// Another definition's elements, to look for what tells slices apart.
     pub(super) fn elements_of(&self, canonical: &str) -> Option<&'d [Element]> {
-        let plain = canonical.split('|').next().unwrap_or(canonical);
-        let found = self.definitions.iter().find(|it| it.url == plain && !it.snapshot.is_empty());
-        found.map(|found| found.snapshot.as_slice())
+        Some(self.named(canonical)?.snapshot.as_slice()).filter(|elements| !elements.is_empty())
     }
 }
 

@@ -171,10 +171,23 @@ impl Walk<'_, '_> {
                 _ => return,
             }
         }
+        // A resource that says itself that it conforms was told of what it breaks, at its own place.
+        if profiles.iter().any(|(_, profile)| self.declares(target, *profile)) {
+            return;
+        }
         if !profiles.is_empty() && !profiles.iter().any(|(_, profile)| self.tried(target, told, *profile)) {
             let text = "What the reference points to conforms to none of the profiles that are allowed here.";
             self.broken(&issue::REFERENCE_TARGET, node, rule, "targetProfile", text);
         }
+    }
+
+    /// Does a resource's `meta.profile` name the profile?
+    fn declares(&self, node: NodeId, rule: RuleId) -> bool {
+        let (names, tape) = (self.validator.names(), self.tape);
+        let profiles = tape.member(node, names.meta).and_then(|meta| tape.member(meta, names.profile));
+        let mut declared = profiles.into_iter().flat_map(|profiles| tape.children(profiles));
+        let is_it = |url: Cow<'_, str>| self.program.profile(url.trim()).is_some_and(|profile| profile.rule == rule);
+        declared.any(|one| tape.string(one).is_some_and(is_it))
     }
 
     /// Conformance of a resource to a profile; tried once for each pair.

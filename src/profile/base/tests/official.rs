@@ -70,7 +70,7 @@ fn extension<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 /// Compares a StructureDefinition, and says whether it is one that is held.
 fn compare(official: &Value) -> bool {
     let url = text(official, "url");
-    let Some(own) = definitions().iter().find(|definition| definition.url == url) else {
+    let Some(own) = super::DEFINITIONS.iter().find(|definition| definition.url == url) else {
         assert_eq!(official["kind"], "logical", "{url}");
         return false;
     };

@@ -14,6 +14,7 @@ mod gateway;
 mod load;
 mod mllp;
 mod mllps;
+mod mutations;
 mod necessity;
 mod outbox;
 mod packages;

@@ -194,10 +194,18 @@ fn load_library(config: &Config) -> Result<Arc<Current>, AppError> {
     library.map(Arc::new).map_err(|errors| AppError::Config(format!("validation.packages:\n{}", errors.join("\n"))))
 }
 
+/// What was freed after loading goes back to the system only when memory is asked for and freed again, which a gateway
+/// that nobody calls may not do for hours: some 20 MB.
+fn give_back() {
+    const LARGE: usize = 8 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+}
+
 /// Changed packages are taken up like changed certificates, but by a thread of their own: compiling takes a while.
 impl Reload for Current {
     fn poll(&self, now: Timestamp) {
         Self::poll(self, now);
+        give_back();
     }
 }
 

@@ -103,10 +103,22 @@ pub struct Rule {
     pub(super) invariants: Box<[InvariantId]>,
     /// Rules for the elements below.
     pub(super) children: Vec<(NameId, RuleId)>,
+    /// One bit for each of their names, which some may share: most elements have no rule, and are passed by.
+    mask: u64,
+    /// Those of them that say something of an element that is not there.
+    pub(super) needed: Box<[(NameId, RuleId)]>,
     /// The rule whose children are this one's too (`contentReference`).
     pub(super) like: Option<RuleId>,
     /// How occurrences are told apart.
     pub(super) slicing: Option<Box<Slicing>>,
+}
+
+impl Rule {
+    /// Takes in the rule of an element below.
+    fn put(&mut self, name: NameId, child: RuleId) {
+        self.mask |= bit(name);
+        self.children.push((name, child));
+    }
 }
 
 /// `max` of what may repeat without limit.
@@ -285,6 +297,9 @@ impl Program {
     #[inline]
     pub(super) fn child(&self, id: RuleId, name: NameId) -> Option<RuleId> {
         let rule = self.rule(id);
+        if rule.mask & bit(name) == 0 {
+            return None;
+        }
         rule.children.iter().find(|(own, _)| *own == name).map(|(_, child)| *child)
     }
 
@@ -295,11 +310,23 @@ impl Program {
         self.child(id, name).into_iter().chain(like)
     }
 
-    /// The rules of all elements below this one, or below what it is like.
-    pub(super) fn all_children(&self, id: RuleId) -> impl Iterator<Item = (NameId, RuleId)> {
+    /// The rules for elements below this one, or below what it is like, that must be there or have slices that must.
+    pub(super) fn needed(&self, id: RuleId) -> impl Iterator<Item = (NameId, RuleId)> {
         let rule = self.rule(id);
-        let like = rule.like.map(|like| self.rule(like).children.as_slice()).unwrap_or_default();
-        rule.children.iter().chain(like).copied()
+        let like = rule.like.map(|like| &*self.rule(like).needed).unwrap_or_default();
+        rule.needed.iter().chain(like).copied()
+    }
+
+    /// When all rules are there.
+    fn finish(&mut self) {
+        for at in 0..self.rules.len() {
+            let children = &self.rules[at].children;
+            let is_needed = |(_, child): &&(NameId, RuleId)| {
+                let child = self.rule(*child);
+                0 < child.min || child.slicing.is_some()
+            };
+            self.rules[at].needed = children.iter().filter(is_needed).copied().collect();
+        }
     }
 
     /// The canonical URL of the definition that a rule is from.
@@ -307,4 +334,9 @@ impl Program {
         let profile = self.rule(id).profile;
         profile.map_or("http://hl7.org/fhir/StructureDefinition", |index| &self.profiles[index as usize].url)
     }
+}
+
+#[inline]
+fn bit(name: NameId) -> u64 {
+    1 << (name.index() % 64)
 }

@@ -62,6 +62,7 @@ pub fn compile(packages: &Packages, facts: &'static Facts) -> (Program, Vec<Faul
     for (index, definition) in profiles.into_iter().enumerate() {
         compiler.profile(index, definition);
     }
+    compiler.program.finish();
     (compiler.program, compiler.faults)
 }
 
@@ -256,7 +257,7 @@ impl<'d> Compiler<'d> {
         let mut rule = self.own(drafts, index);
         for child in drafts.all[index].children.clone() {
             if let Some(id) = self.emit(drafts, child, false) {
-                rule.children.push((drafts.all[child].name, id));
+                rule.put(drafts.all[child].name, id);
             }
         }
         rule.slicing = self.slicing(drafts, index);

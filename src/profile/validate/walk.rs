@@ -319,11 +319,8 @@ impl<'v, 't> Walk<'v, 't> {
 
     fn absent_by(&mut self, here: Here<'_>, seen: u128, rule: RuleId) {
         let program = self.program;
-        for (name, child) in program.all_children(rule) {
+        for (name, child) in program.needed(rule) {
             let asked = program.rule(child);
-            if asked.min == 0 && asked.slicing.is_none() {
-                continue;
-            }
             let Some(index) = here.kind.elements.iter().position(|element| element.name_id == name) else { continue };
             // What is there was counted; what R4 requires was missed already.
             if (seen | here.kind.required) >> index & 1 == 1 {

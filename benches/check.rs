@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
+use onward::bars::necessity;
 use onward::fhir::json::{Limits, parse};
 use onward::load::synthetic::{Bundles, FreeSlot, People};
 use onward::profile::facts::r4;
@@ -119,5 +120,58 @@ fn xml_write(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, read, check, xml_read, xml_write);
+/// From bytes to issues with everything on: profiles, extensions, slices, bindings, the Bundle's own rules, the payload
+/// tables. Published messages where the folder with them stands beside the project, else those of the load tool.
+fn whole(c: &mut Criterion) {
+    let published = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/bars/examples/ig-1.12.0/bundles");
+        let mut files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let file = files.find(|path| path.file_name().is_some_and(|own| own.to_string_lossy().starts_with(name)))?;
+        let value: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+        Some(value.to_string().into_bytes())
+    };
+    let referral = || Bundles::new("111111111").referral(&People::new(1).next(), Timestamp::UNIX_EPOCH).body;
+    let mut wrong: Value = serde_json::from_slice(&booking()).expect("it is JSON");
+    wrong["entry"][1]["resource"]["nickname"] = json!("a");
+    let mut documents = vec![
+        ("the load tool's booking", booking()),
+        ("the same with a wrong property", wrong.to_string().into_bytes()),
+        ("the load tool's referral", referral()),
+        ("10,000 entries", entries(10_000)),
+    ];
+    documents.extend(published("BOOKREQ01").map(|bytes| ("BOOKREQ01, compact", bytes)));
+    documents.extend(published("REFREQ01").map(|bytes| ("REFREQ01, compact", bytes)));
+    let limits = Limits { bytes_max: 64 << 20, values_max: 4 << 20, ..Limits::default() };
+    let validator = shipped();
+    let mut group = c.benchmark_group("whole");
+    for (name, bytes) in &documents {
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        for (kind, brief) in [("all", false), ("brief", true)] {
+            let request = Request { now: Some(Timestamp::UNIX_EPOCH), brief, ..Request::default() };
+            group.bench_function(format!("{name}, {kind}"), |b| {
+                b.iter(|| {
+                    let tape = validator.read(black_box(bytes), &limits).expect("it is JSON");
+                    let found = validator.check(&tape, &request).issues.len();
+                    if brief { found } else { found + necessity::unmet(&tape).len() }
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// A Bundle of so many small resources.
+fn entries(count: usize) -> Vec<u8> {
+    let entry = |index: usize| {
+        let full_url = format!("urn:uuid:00000000-0000-4000-8000-{index:012}");
+        json!({"fullUrl": full_url, "resource": {
+            "resourceType": "Observation", "status": "final", "code": {"text": "a"}, "subject": {"reference": full_url},
+            "text": {"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">Some words</div>"},
+        }})
+    };
+    let entries: Vec<Value> = (0..count).map(entry).collect();
+    json!({"resourceType": "Bundle", "type": "collection", "entry": entries}).to_string().into_bytes()
+}
+
+criterion_group!(benches, read, check, whole, xml_read, xml_write);
 criterion_main!(benches);

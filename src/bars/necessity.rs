@@ -98,7 +98,7 @@ mod tests {
             assert!(definitions::ALL.iter().any(|it| it.name == rule.definition), "{rule:?}");
             let mut of = r4().resource(rule.resource).unwrap();
             for name in rule.path.split('.') {
-                let (field, sibling) = of.field(name).unwrap();
+                let (field, sibling) = r4().field(of, name).unwrap();
                 assert!(!sibling);
                 of = r4().of(field.kind);
             }

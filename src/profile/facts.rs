@@ -10,10 +10,7 @@ use std::sync::LazyLock;
 use super::primitive::Primitive;
 use crate::fhir::names::{NameId, Names};
 
-mod names;
 mod read;
-
-pub use self::names::NameTable;
 
 /// Everything that is known about R4.
 #[derive(Debug)]
@@ -90,7 +87,6 @@ pub struct Type {
     /// One bit for each element that must be there.
     pub required: u128,
     fields: Vec<Field>,
-    names: NameTable,
     /// From the number of a name to a field; an open-addressing table.
     numbers: Box<[(NameId, u16)]>,
 }
@@ -207,6 +203,13 @@ impl Facts {
         self.named(name).filter(|found| found.kind == Kind::Resource { is_abstract: false })
     }
 
+    /// A type's property of this name; true where it is the `_name` that holds a primitive's id and extensions.
+    #[inline]
+    pub fn field<'f>(&self, of: &'f Type, key: &str) -> Option<(&'f Field, bool)> {
+        let name = self.names.find(key);
+        Some((of.field_of(name)?, name.is_sibling()))
+    }
+
     /// All types.
     pub fn types(&self) -> &[Type] {
         &self.types
@@ -214,17 +217,6 @@ impl Facts {
 }
 
 impl Type {
-    /// The property of this name; true where it is the `_name` that holds a primitive's id and extensions.
-    #[inline]
-    pub fn field(&self, key: &str) -> Option<(&Field, bool)> {
-        let (name, sibling) = match key.strip_prefix('_') {
-            Some(name) => (name, true),
-            None => (key, false),
-        };
-        let field = self.names.find(name, |index| &self.fields[index].key)?;
-        Some((&self.fields[field], sibling))
-    }
-
     /// The property of this number, with or without its underscore.
     #[inline]
     pub fn field_of(&self, name: NameId) -> Option<&Field> {

@@ -33,7 +33,7 @@ impl Schema for Facts {
 
     fn element(&self, of: TypeId, name: &str) -> Option<Element<TypeId>> {
         let kind = self.of(of);
-        let (field, false) = kind.field(name)? else { return None };
+        let (field, false) = self.field(kind, name)? else { return None };
         let element = kind.element(field);
         let content = match self.of(field.kind).kind {
             Kind::Complex => Content::Complex(field.kind),

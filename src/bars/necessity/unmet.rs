@@ -42,7 +42,7 @@ fn needs(application: u8) -> HashMap<&'static str, Needs> {
 fn put(needs: &mut Vec<Need>, of: &'static Type, path: &str, rule: &'static Rule) {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     // `every_rule_is_about_an_element_of_a_message_that_is_defined` holds the table to R4's names.
-    let Some((field, _)) = of.field(first) else { return };
+    let Some((field, _)) = r4().field(of, first) else { return };
     let at = needs.iter().position(|need| need.name == field.name_id).unwrap_or_else(|| {
         needs.push(Need { name: field.name_id, element: of.element(field).name, ..Need::default() });
         needs.len() - 1

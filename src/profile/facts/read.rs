@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{CodeList, Element, Facts, Field, Kind, ListId, NameTable, Special, Type, TypeId};
+use super::{CodeList, Element, Facts, Field, Kind, ListId, Special, Type, TypeId};
 use crate::fhir::names::{NameId, Names};
 use crate::profile::primitive::Primitive;
 
@@ -147,7 +147,6 @@ impl Compiler {
             special: special(block.name),
             required: rows.iter().enumerate().filter(|(_, row)| row.min != "0").fold(0, |all, (i, _)| all | 1 << i),
             elements: rows.iter().map(|row| self.element(row)).collect(),
-            names: NameTable::of(fields.iter().map(|field| &*field.key)),
             numbers: numbers(&fields),
             fields,
         }

@@ -19,13 +19,13 @@ fn every_type_of_r4_is_there() {
 fn every_property_is_found_by_its_name() {
     for kind in r4().types() {
         for field in kind.fields() {
-            let (found, sibling) = kind.field(&field.key).unwrap();
+            let (found, sibling) = r4().field(kind, &field.key).unwrap();
             assert!(std::ptr::eq(found, field) && !sibling, "{}.{}", kind.name, field.key);
             let number = r4().names().find(&format!("_{}", field.key));
             assert!(number.is_sibling() && std::ptr::eq(kind.field_of(number).unwrap(), field));
         }
         assert!(kind.field_of(NameId::UNKNOWN).is_none());
-        assert!(kind.field("zzUnknown").is_none() && kind.field("").is_none());
+        assert!(r4().field(kind, "zzUnknown").is_none() && r4().field(kind, "").is_none());
     }
 }
 
@@ -45,21 +45,21 @@ fn cardinalities_choices_and_lists_are_read() {
 fn choices_have_a_property_for_each_type() {
     let extension = r4().named("Extension").unwrap();
     assert_eq!(extension.fields().iter().filter(|field| field.key.starts_with("value")).count(), 50);
-    let (field, sibling) = extension.field("_valueDateTime").unwrap();
+    let (field, sibling) = r4().field(extension, "_valueDateTime").unwrap();
     assert_eq!((r4().of(field.kind).name, sibling), ("dateTime", true));
 }
 
 #[test]
 fn an_element_may_be_defined_by_another() {
-    let (field, _) = r4().named("Questionnaire.item").unwrap().field("item").unwrap();
+    let (field, _) = r4().field(r4().named("Questionnaire.item").unwrap(), "item").unwrap();
     assert_eq!(r4().of(field.kind).name, "Questionnaire.item");
-    let (field, _) = r4().named("Bundle.entry").unwrap().field("link").unwrap();
+    let (field, _) = r4().field(r4().named("Bundle.entry").unwrap(), "link").unwrap();
     assert_eq!(r4().of(field.kind).name, "Bundle.link");
 }
 
 #[test]
 fn targets_are_read() {
-    let (field, _) = r4().resource("Patient").unwrap().field("generalPractitioner").unwrap();
+    let (field, _) = r4().field(r4().resource("Patient").unwrap(), "generalPractitioner").unwrap();
     assert_eq!(*field.targets, ["Organization", "Practitioner", "PractitionerRole"]);
 }
 

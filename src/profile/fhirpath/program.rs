@@ -236,9 +236,9 @@ impl TypeTest {
         let is_resource = matches!(kind.kind, Kind::Resource { .. });
         match group {
             Group::Resource => is_resource,
-            Group::DomainResource => is_resource && kind.field("contained").is_some(),
+            Group::DomainResource => is_resource && document.facts.field(kind, "contained").is_some(),
             Group::Element => !is_resource,
-            Group::BackboneElement => !is_resource && kind.field("modifierExtension").is_some(),
+            Group::BackboneElement => !is_resource && document.facts.field(kind, "modifierExtension").is_some(),
         }
     }
 }

@@ -81,7 +81,7 @@ impl<'w> Overlay<'w, '_> {
             match name.strip_suffix("[x]") {
                 Some(stem) => self.choice(child, kind, stem, &mut object),
                 None => {
-                    if let Some((field, false)) = kind.field(name) {
+                    if let Some((field, false)) = self.writer.facts.field(kind, name) {
                         self.plain(child, kind, field, &mut object);
                     }
                 }

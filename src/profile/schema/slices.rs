@@ -94,7 +94,7 @@ fn at(overlay: &Overlay<'_, '_>, element: &Element, type_id: TypeId, path: &[&st
     if let Some((_, value)) = element.fixed.as_ref().or(element.pattern.as_ref()) {
         return within(value, path);
     }
-    let (field, false) = kind.field(name)? else { return None };
+    let (field, false) = facts.field(kind, name)? else { return None };
     let child = overlay.element(&format!("{}.{name}", element.id))?;
     let inner = at(overlay, child, field.kind, rest)?;
     let inner = if kind.element(field).many { json!({ "contains": inner }) } else { inner };
@@ -116,7 +116,7 @@ fn within(value: &Value, path: &[&str]) -> Option<Value> {
 
 fn exists(overlay: &Overlay<'_, '_>, slice: &Element, type_id: TypeId, path: &[&str]) -> Option<Value> {
     let [name] = path else { return None };
-    let (field, false) = overlay.writer.facts.of(type_id).field(name)? else { return None };
+    let (field, false) = overlay.writer.facts.field(overlay.writer.facts.of(type_id), name)? else { return None };
     let child = overlay.element(&format!("{}.{name}", slice.id))?;
     let is_there = there(&overlay.writer.keys(field));
     match (child.min, child.max) {

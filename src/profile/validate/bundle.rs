@@ -27,11 +27,11 @@ impl Walk<'_, '_> {
     /// Each way on from a page is there once (R4 3.1.1.4.2 "Paging").
     fn links(&mut self) {
         let tape = self.tape;
-        let (link, relation) = (self.facts.names().find("link"), self.facts.names().find("relation"));
-        let Some(links) = tape.member(NodeId::ROOT, link) else { return };
+        let names = self.validator.names();
+        let Some(links) = tape.member(NodeId::ROOT, names.link) else { return };
         let mut seen: Vec<&str> = Vec::new();
         for link in tape.children(links) {
-            let Some(relation) = tape.member(link, relation).map(|relation| tape.raw(relation)) else { continue };
+            let Some(relation) = tape.member(link, names.relation).map(|relation| tape.raw(relation)) else { continue };
             if matches!(relation, "self" | "first" | "previous" | "prev" | "next" | "last") && seen.contains(&relation)
             {
                 self.say(&issue::ELEMENT_REPEATS, link, "A link of this relation may be there only once.");

@@ -35,9 +35,9 @@ impl Walk<'_, '_> {
     /// "The number of bytes of data that make up this attachment (before base64 encoding, if that is done)"
     /// (R4 2.24.0.5).
     pub(super) fn attachment(&mut self, node: NodeId) {
-        let names = self.facts.names();
+        let names = self.validator.names();
         let tape = self.tape;
-        let (size, data) = (tape.member(node, names.find("size")), tape.member(node, names.find("data")));
+        let (size, data) = (tape.member(node, names.size), tape.member(node, names.data));
         let (Some(size), Some(data)) = (size, data) else { return };
         let (Ok(size), Some(data)) = (tape.raw(size).parse::<usize>(), tape.string(data)) else { return };
         let digits = data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count();

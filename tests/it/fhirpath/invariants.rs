@@ -136,7 +136,7 @@ impl Invariants {
                 scope.resource = node;
                 scope.root = if is_contained { scope.root } else { node };
                 names.push("Resource");
-                if kind.field("contained").is_some() {
+                if r4().field(kind, "contained").is_some() {
                     names.push("DomainResource");
                 }
             }

@@ -14,7 +14,7 @@ const NEEDS: &[(&str, &str)] = &[("ServiceRequest.orderDetail", "ServiceRequest.
 
 /// One step of the way to a value.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(super) enum Step {
     /// A property, and the element as FHIRPath calls it.
     Key(String, String),
     /// An item.
@@ -23,16 +23,16 @@ pub enum Step {
 
 /// A resource, and the way to what was asked for.
 #[derive(Clone, Debug)]
-pub struct Instance {
-    pub resource: Value,
-    pub way: Vec<Step>,
+pub(super) struct Instance {
+    pub(super) resource: Value,
+    pub(super) way: Vec<Step>,
     /// The root's type.
-    pub root: String,
+    pub(super) root: String,
 }
 
 impl Instance {
     /// The value at a way, in a copy of the resource.
-    pub fn at<'v>(resource: &'v mut Value, way: &[Step]) -> &'v mut Value {
+    pub(super) fn at<'v>(resource: &'v mut Value, way: &[Step]) -> &'v mut Value {
         way.iter().fold(resource, |value, step| match step {
             Step::Key(key, _) => value.get_mut(key.as_str()).unwrap(),
             Step::Index(index) => value.get_mut(*index).unwrap(),
@@ -40,7 +40,7 @@ impl Instance {
     }
 
     /// The place of a way, as FHIRPath.
-    pub fn place(&self, way: &[Step]) -> String {
+    pub(super) fn place(&self, way: &[Step]) -> String {
         way.iter().fold(self.root.clone(), |place, step| match step {
             Step::Key(_, name) => format!("{place}.{name}"),
             Step::Index(index) => format!("{place}[{index}]"),
@@ -49,20 +49,20 @@ impl Instance {
 }
 
 /// Makes instances of a profile.
-pub struct Builder<'p> {
+pub(super) struct Builder<'p> {
     packages: &'p Packages,
-    pub definition: &'p Definition,
+    pub(super) definition: &'p Definition,
     by_id: BTreeMap<&'p str, &'p Element>,
 }
 
 impl<'p> Builder<'p> {
-    pub fn new(packages: &'p Packages, definition: &'p Definition) -> Self {
+    pub(super) fn new(packages: &'p Packages, definition: &'p Definition) -> Self {
         let by_id = definition.snapshot.iter().map(|element| (element.id.as_str(), element)).collect();
         Self { packages, definition, by_id }
     }
 
     /// The ids of all elements that an instance may have.
-    pub fn ids(&self) -> Vec<String> {
+    pub(super) fn ids(&self) -> Vec<String> {
         let of = self.definition.snapshot.iter().filter(|element| self.is_possible(element));
         of.map(|element| element.id.clone()).collect()
     }
@@ -76,16 +76,16 @@ impl<'p> Builder<'p> {
         !forbidden && !element.path.split('.').any(|part| matches!(part, "contained" | "modifierExtension"))
     }
 
-    pub fn element(&self, id: &str) -> &'p Element {
+    pub(super) fn element(&self, id: &str) -> &'p Element {
         self.by_id[id]
     }
 
-    pub fn packages(&self) -> &'p Packages {
+    pub(super) fn packages(&self) -> &'p Packages {
         self.packages
     }
 
     /// The smallest instance with this element; it is wrapped in a resource where it is an extension.
-    pub fn instance(&self, id: &str) -> Option<Instance> {
+    pub(super) fn instance(&self, id: &str) -> Option<Instance> {
         let above = id.match_indices(['.', ':']).map(|(at, _)| &id[..at]);
         let needs = NEEDS.iter().filter(|(of, _)| id.starts_with(of)).map(|(_, needed)| *needed);
         let wanted = above.chain([id]).chain(needs).filter(|it| self.by_id.contains_key(it)).collect();
@@ -113,7 +113,7 @@ impl<'p> Builder<'p> {
     }
 
     /// Elements right below one, without slices.
-    pub fn below(&self, id: &str) -> Vec<&'p Element> {
+    pub(super) fn below(&self, id: &str) -> Vec<&'p Element> {
         let own = self.definition.snapshot.iter().filter(|element| {
             element
                 .id
@@ -125,7 +125,7 @@ impl<'p> Builder<'p> {
     }
 
     /// The slices of an element.
-    pub fn slices(&self, id: &str) -> Vec<&'p Element> {
+    pub(super) fn slices(&self, id: &str) -> Vec<&'p Element> {
         let own = self.definition.snapshot.iter().filter(|element| {
             element
                 .id
@@ -137,7 +137,7 @@ impl<'p> Builder<'p> {
     }
 
     /// A code of a value set.
-    pub fn code(&self, canonical: &str) -> Option<(Option<String>, String)> {
+    pub(super) fn code(&self, canonical: &str) -> Option<(Option<String>, String)> {
         let set = self.packages.value_set(canonical)?;
         set.include.iter().find_map(|include| {
             let system = include.system.clone();
@@ -156,12 +156,12 @@ impl<'p> Builder<'p> {
 }
 
 /// Is it an array in JSON?
-pub fn is_many(element: &Element) -> bool {
+pub(super) fn is_many(element: &Element) -> bool {
     element.base_max.or(element.max).is_some_and(|max| max == Max::Many || Max::Count(1) < max)
 }
 
 /// `value[x]` of a string is `valueString`, and FHIRPath says `value`.
-pub fn keys(element: &Element, code: &str) -> (String, String) {
+pub(super) fn keys(element: &Element, code: &str) -> (String, String) {
     let last = element.path.rsplit('.').next().unwrap_or_default();
     match last.strip_suffix("[x]") {
         Some(stem) => {
@@ -331,7 +331,7 @@ fn coding(bound: Option<(Option<String>, String)>) -> Value {
 }
 
 /// The type of resource that a reference may be to.
-pub fn target(builder: &Builder<'_>, element: &Element) -> Option<String> {
+pub(super) fn target(builder: &Builder<'_>, element: &Element) -> Option<String> {
     let one = element.types.iter().find(|one| one.code == "Reference")?;
     let Some(profile) = one.target_profiles.first() else { return Some("Basic".into()) };
     let name = builder.packages.definition(profile)?.type_name.clone();

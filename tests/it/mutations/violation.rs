@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::instance::{Builder, Instance, Step, is_many, keys};
 
 /// A resource with one thing wrong.
-pub struct Violation {
-    pub kind: &'static str,
-    pub resource: Value,
-    pub at: String,
+pub(super) struct Violation {
+    pub(super) kind: &'static str,
+    pub(super) resource: Value,
+    pub(super) at: String,
 }
 
 /// All violations of what an element says, in an instance that has it.
-pub fn violations(builder: &Builder<'_>, instance: &Instance, id: &str) -> Vec<Violation> {
+pub(super) fn violations(builder: &Builder<'_>, instance: &Instance, id: &str) -> Vec<Violation> {
     let element = builder.element(id);
     let case = Case { builder, instance, element };
     let mut found = Vec::new();

@@ -74,7 +74,7 @@ impl Maker<'_> {
         self.make("unknown element", &issue::ELEMENT_UNKNOWN, &unknown, |old| old["zzUnknown"] = json!(1), spot);
         let keys: Vec<String> = self.at(spot).as_object().unwrap().keys().cloned().collect();
         for key in keys.iter().filter(|key| !key.starts_with('_') && *key != "resourceType") {
-            let (field, _) = kind.field(key).unwrap();
+            let (field, _) = r4().field(kind, key).unwrap();
             self.member(spot, kind, key, field);
         }
     }

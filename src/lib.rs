@@ -104,6 +104,10 @@
 //! * [`bars::outcome`] is the place where kinds of failure meet status codes. It was to be in [`http`]; but what a
 //!   refusal looks like is the standard's matter, and it is also needed where the answer is rendered, inside the
 //!   transaction.
+//! * Packages are held without snapshots once they are compiled ([`profile::library`]): they weigh more than all else, and
+//!   only a schema needs them again. They are made anew then, from the tables and the differentials in memory.
+//! * The payload tables ([`bars::necessity`]) are no station. The standard's own examples break them, so they are told to
+//!   whoever asks (`$validate`, `onward validate`) and stop no message.
 //! * XML is turned into JSON and back at the edge ([`fhir::xml`]); there is no tree that stands for both. So there is one
 //!   check, one translation and one reply, and JSON, which nearly all send, pays nothing. The reader and the writer stand
 //!   with the other form in [`fhir`] and know no types: they ask a small trait, [`fhir::xml::Schema`], which

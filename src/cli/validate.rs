@@ -1,14 +1,14 @@
 //! `onward validate`: is a file what FHIR R4 and its profiles say it is?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::CallerFault;
 use crate::bars::necessity;
@@ -77,9 +77,54 @@ impl Checked {
         self.issues.iter().all(|issue| issue.severity != Severity::Error)
     }
 
-    fn json(&self) -> Value {
-        let issues: Vec<Value> = self.issues.iter().map(described).collect();
-        json!({"file": self.file, "valid": self.is_valid(), "issues": issues})
+    /// As it is printed.
+    fn render(&self, json: bool, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        if !json {
+            return Ok(write_text(out, self)?);
+        }
+        let issues = self.issues.iter().map(Told::of).collect();
+        serde_json::to_writer(&mut *out, &Line { file: &self.file, valid: self.is_valid(), issues })?;
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+/// A file, as JSON.
+#[derive(Serialize)]
+struct Line<'c> {
+    file: &'c str,
+    valid: bool,
+    issues: Vec<Told<'c>>,
+}
+
+/// A problem, as JSON.
+#[derive(Serialize)]
+struct Told<'c> {
+    severity: &'static str,
+    code: &'static str,
+    r#type: &'static str,
+    expression: &'c str,
+    line: Option<u32>,
+    column: Option<u32>,
+    rule: Option<&'c str>,
+    text: &'c str,
+    hint: Option<&'static str>,
+}
+
+impl<'c> Told<'c> {
+    fn of(issue: &'c Issue) -> Self {
+        let (line, column) = issue.position.unzip();
+        Self {
+            severity: severity(issue.severity),
+            code: issue.code.id,
+            r#type: issue.code.fhir,
+            expression: &issue.at,
+            line,
+            column,
+            rule: Some(&*issue.rule).filter(|rule| !rule.is_empty()),
+            text: &issue.text,
+            hint: issue.hint(),
+        }
     }
 }
 
@@ -114,63 +159,57 @@ impl ValidateArgs {
     ) -> anyhow::Result<bool> {
         let next = AtomicUsize::new(0);
         let policy = self.mode.policy();
-        let (sender, receiver) = mpsc::sync_channel::<(usize, Vec<Checked>)>(256);
-        let failure: Mutex<Option<anyhow::Error>> = Mutex::new(None);
+        let (sender, receiver) = mpsc::sync_channel::<(usize, Vec<u8>)>(256);
+        let work = |sender: mpsc::SyncSender<(usize, Vec<u8>)>| -> anyhow::Result<Summary> {
+            let (mut summary, mut failure) = (Summary::default(), None);
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(file) = files.get(index) else { break };
+                let mut printed = Vec::new();
+                let mut one = |checked: Checked| {
+                    summary.add(&checked);
+                    checked.render(json, &mut printed)
+                };
+                // A file that cannot be read is told at the end; the others are checked all the same.
+                if let Err(error) = check_file(library, profiles, &policy, file, &mut one) {
+                    failure.get_or_insert(error);
+                }
+                if sender.send((index, printed)).is_err() {
+                    break;
+                }
+            }
+            failure.map_or(Ok(summary), Err)
+        };
         let mut summary = Summary::default();
         thread::scope(|scope| -> anyhow::Result<()> {
-            for _ in 0..self.jobs.clamp(1, 64) {
-                let sender = sender.clone();
-                let (next, failure, policy) = (&next, &failure, &policy);
-                scope.spawn(move || {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(file) = files.get(index) else { return };
-                        let checked = check_file(library, profiles, policy, file);
-                        let checked = checked.unwrap_or_else(|error| {
-                            let mut first = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                            first.get_or_insert(error);
-                            Vec::new()
-                        });
-                        if sender.send((index, checked)).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
+            let (work, count) = (&work, self.jobs.clamp(1, 64));
+            let workers: Vec<_> = (0..count).map(|_| (sender.clone(), work)).collect();
+            let workers: Vec<_> = workers.into_iter().map(|(sender, work)| scope.spawn(move || work(sender))).collect();
             drop(sender);
-            print_in_order(&receiver, json, files.len(), &mut summary)
+            print_in_order(&receiver, files.len())?;
+            for worker in workers {
+                let done = worker.join().map_err(|_| anyhow::anyhow!("a worker ended before its time"))?;
+                summary.merge(done?);
+            }
+            Ok(())
         })?;
-        if let Some(error) = failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            return Err(error);
-        }
         summary.tell();
         Ok(summary.invalid == 0)
     }
 }
 
 /// Prints what comes, holding back what is ahead of its turn.
-fn print_in_order(
-    receiver: &mpsc::Receiver<(usize, Vec<Checked>)>,
-    json: bool,
-    total: usize,
-    summary: &mut Summary,
-) -> anyhow::Result<()> {
+fn print_in_order(receiver: &mpsc::Receiver<(usize, Vec<u8>)>, total: usize) -> anyhow::Result<()> {
     let out = std::io::stdout();
     let mut out = std::io::BufWriter::new(out.lock());
     let bar = std::io::stderr().is_terminal().then(|| indicatif::ProgressBar::new(total as u64));
-    let mut waiting: BTreeMap<usize, Vec<Checked>> = BTreeMap::new();
+    let mut waiting: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     let mut turn = 0;
-    for (index, checked) in receiver {
-        waiting.insert(index, checked);
-        while let Some(checked) = waiting.remove(&turn) {
+    for (index, printed) in receiver {
+        waiting.insert(index, printed);
+        while let Some(printed) = waiting.remove(&turn) {
             turn += 1;
-            for one in checked {
-                summary.add(&one);
-                match json {
-                    true => writeln!(out, "{}", one.json())?,
-                    false => write_text(&mut out, &one)?,
-                }
-            }
+            out.write_all(&printed)?;
         }
         if let Some(bar) = &bar {
             bar.set_position(turn as u64);
@@ -205,21 +244,6 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-fn described(issue: &Issue) -> Value {
-    let (line, column) = issue.position.unzip();
-    json!({
-        "severity": severity(issue.severity),
-        "code": issue.code.id,
-        "type": issue.code.fhir,
-        "expression": issue.at,
-        "line": line,
-        "column": column,
-        "rule": if issue.rule.is_empty() { Value::Null } else { json!(issue.rule) },
-        "text": issue.text,
-        "hint": issue.hint(),
-    })
-}
-
 /// Files by name; of folders, all below them that have a name of a kind that is read.
 fn files(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -252,7 +276,14 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn check_file(library: &Library, profiles: &[&Profile], policy: &Policy, path: &Path) -> anyhow::Result<Vec<Checked>> {
+/// Checks a file, or each line of an NDJSON file, and hands on what was found.
+fn check_file(
+    library: &Library,
+    profiles: &[&Profile],
+    policy: &Policy,
+    path: &Path,
+    one: &mut dyn FnMut(Checked) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
@@ -265,9 +296,9 @@ fn check_file(library: &Library, profiles: &[&Profile], policy: &Policy, path: &
         let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
         let check =
             |(index, line): (usize, &[u8])| check(library, profiles, policy, format!("{name}:{}", index + 1), line);
-        return Ok(lines.map(check).collect());
+        return lines.map(check).try_for_each(one);
     }
-    Ok(vec![check(library, profiles, policy, name, &bytes)])
+    one(check(library, profiles, policy, name, &bytes))
 }
 
 fn check(library: &Library, profiles: &[&Profile], policy: &Policy, file: String, bytes: &[u8]) -> Checked {
@@ -306,15 +337,32 @@ fn checked(
 struct Summary {
     files: usize,
     invalid: usize,
-    rules: BTreeMap<(String, &'static str, &'static str), usize>,
+    rules: HashMap<Box<str>, Vec<(&'static str, Severity, usize)>>,
 }
 
 impl Summary {
     fn add(&mut self, checked: &Checked) {
         self.files += 1;
         self.invalid += usize::from(!checked.is_valid());
-        for issue in &checked.issues {
-            *self.rules.entry((issue.rule.to_string(), issue.code.id, severity(issue.severity))).or_default() += 1;
+        checked.issues.iter().for_each(|issue| self.count(&issue.rule, issue.code.id, issue.severity, 1));
+    }
+
+    fn count(&mut self, rule: &str, code: &'static str, severity: Severity, count: usize) {
+        let of = match self.rules.get_mut(rule) {
+            Some(of) => of,
+            None => self.rules.entry(rule.into()).or_default(),
+        };
+        match of.iter_mut().find(|(own, as_bad, _)| *own == code && *as_bad == severity) {
+            Some((.., so_far)) => *so_far += count,
+            None => of.push((code, severity, count)),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.files += other.files;
+        self.invalid += other.invalid;
+        for (rule, of) in other.rules {
+            of.into_iter().for_each(|(code, severity, count)| self.count(&rule, code, severity, count));
         }
     }
 
@@ -323,10 +371,11 @@ impl Summary {
         if self.files < 2 {
             return;
         }
-        let mut rules: Vec<_> = self.rules.iter().collect();
-        rules.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        for ((rule, code, severity), count) in rules {
-            eprintln!("{count:8} {severity:11} {code} {rule}");
+        let of = |(rule, of): (_, &Vec<_>)| of.iter().map(move |one| (rule, *one)).collect::<Vec<_>>();
+        let mut rules: Vec<(&Box<str>, (&str, Severity, usize))> = self.rules.iter().flat_map(of).collect();
+        rules.sort_by_key(|(rule, (code, _, count))| (std::cmp::Reverse(*count), *rule, *code));
+        for (rule, (code, bad, count)) in rules {
+            eprintln!("{count:8} {:11} {code} {rule}", severity(bad));
         }
     }
 }

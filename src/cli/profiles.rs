@@ -121,7 +121,7 @@ impl CheckArgs {
         let paths: Vec<PathBuf> = self.sources.packages.iter().chain(&self.paths).cloned().collect();
         let library = Library::load(&paths, &Limits::default());
         let issues: Vec<LoadIssue> = library.issues.iter().cloned().chain(library.whole().check()).collect();
-        let faults: Vec<_> = library.faults.iter().filter(|fault| is_loaded(&library.packages, &fault.url)).collect();
+        let faults: Vec<_> = library.faults_of_added().collect();
         let errors = issues.iter().filter(|issue| issue.severity == Severity::Error).count() + faults.len();
         let others = issues.len() + faults.len() - errors;
         let faults = faults.iter().map(|it| (it.url.as_str(), it.element.as_str(), it.text.as_str()));
@@ -140,11 +140,6 @@ impl CheckArgs {
 }
 
 /// What is built in was checked when it was built.
-fn is_loaded(packages: &Packages, url: &str) -> bool {
-    let package = packages.definition(url).and_then(|definition| packages.package_of(definition));
-    package.is_none_or(|package| path(package).is_some())
-}
-
 fn issue_json(issue: &LoadIssue) -> Value {
     let severity = match issue.severity {
         Severity::Error => "error",

@@ -136,7 +136,7 @@ impl ValidateArgs {
         for issue in &load_errors {
             eprintln!("{issue}");
         }
-        for fault in &library.faults {
+        for fault in library.faults_of_added() {
             eprintln!("{} {}: {}", fault.url, fault.element, fault.text);
         }
         let profile = |url: &String| {

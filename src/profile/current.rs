@@ -127,8 +127,7 @@ fn load(paths: &[PathBuf]) -> Result<Arc<Library>, Vec<String>> {
     let library = Library::load(paths, &Limits::default());
     let mut errors: Vec<String> =
         library.issues.iter().filter(|it| it.severity == Severity::Error).map(ToString::to_string).collect();
-    let faults = library.faults.iter().filter(|fault| is_added(&library, &fault.url));
-    errors.extend(faults.map(|fault| format!("{} {}: {}", fault.url, fault.element, fault.text)));
+    errors.extend(library.faults_of_added().map(|fault| format!("{} {}: {}", fault.url, fault.element, fault.text)));
     if errors.is_empty() {
         return Ok(Arc::new(library));
     }
@@ -138,12 +137,6 @@ fn load(paths: &[PathBuf]) -> Result<Arc<Library>, Vec<String>> {
         errors.push(format!("and {others} more"));
     }
     Err(errors)
-}
-
-/// What ships was checked when it was built.
-fn is_added(library: &Library, url: &str) -> bool {
-    let package = library.packages.definition(url).and_then(|definition| library.packages.package_of(definition));
-    package.is_none_or(|package| !package.path.as_os_str().is_empty())
 }
 
 fn profiles(library: &Library) -> usize {

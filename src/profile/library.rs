@@ -32,6 +32,15 @@ impl Library {
         Self { packages, whole: OnceLock::new(), validator, issues, faults }
     }
 
+    /// What could not be compiled of the packages that were added: what ships was looked at when it was made.
+    pub fn faults_of_added(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(|fault| {
+            let definition = self.packages.definition(&fault.url);
+            let package = definition.and_then(|definition| self.packages.package_of(definition));
+            package.is_none_or(|package| !package.path.as_os_str().is_empty())
+        })
+    }
+
     /// What was loaded, with all snapshots; made at the first call, and then kept.
     pub fn whole(&self) -> &Packages {
         self.whole.get_or_init(|| self.packages.whole())

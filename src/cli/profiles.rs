@@ -139,7 +139,6 @@ impl CheckArgs {
     }
 }
 
-/// What is built in was checked when it was built.
 fn issue_json(issue: &LoadIssue) -> Value {
     let severity = match issue.severity {
         Severity::Error => "error",

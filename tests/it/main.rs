@@ -27,6 +27,7 @@ mod status;
 mod structure;
 mod tidy;
 mod tls;
+mod uk_core;
 mod validation;
 mod xml;
 mod xml_examples;

@@ -42,6 +42,7 @@
 //! |---|---|
 //! | [`issue`] | What can be wrong with content: codes that are permanent. |
 //! | [`booking`], [`fhir`], [`hl7v2`] | The booking model and its rules; FHIR R4 as it travels; HL7 v2 as bytes. Strangers to each other. |
+//! | [`reconcile`] | Who is who: are two records about one person? |
 //! | [`profile`] | Is a resource what FHIR R4 says it is? |
 //! | [`bars`], [`pas`] | The dialects: BaRS messages, and what a hospital's system is sent. |
 //! | [`config`] | Everything that can be set, checked before the start. |
@@ -144,6 +145,8 @@ pub mod issue;
 pub mod booking;
 pub mod fhir;
 pub mod hl7v2;
+
+pub mod reconcile;
 
 pub mod profile;
 

@@ -10,9 +10,9 @@ pub const KEYS: usize = 16;
 /// What each key is made of, for reports.
 pub const NAMES: [&str; KEYS] = [
     "NHS number",
-    "birth date and surname",
-    "birth date and first name",
-    "birth date and names in any order",
+    "birth date and sound of the surname",
+    "birth date and sound of the first name",
+    "birth date and sounds of the names in any order",
     "first name and postcode",
     "postcode and birth date",
     "telephone and first name",
@@ -41,10 +41,10 @@ pub fn key(kind: usize, record: &Record, lexicon: &Lexicon) -> Option<u64> {
         || (!record.street.is_missing()).then(|| u64::from(record.house) << 32 | u64::from(record.street.bits()));
     let parts = match kind {
         0 if !record.number.is_missing() => [record.number.value(), 0, 0],
-        1 => [birth()?, family()?, 0],
-        2 => [birth()?, given()?, 0],
+        1 => [birth()?, family_sound()?, 0],
+        2 => [birth()?, given_sound()?, 0],
         3 => {
-            let (a, b) = (given()?, family()?);
+            let (a, b) = (given_sound()?, family_sound()?);
             [birth()?, a.min(b), a.max(b)]
         }
         4 => [given()?, postcode()?, 0],

@@ -195,8 +195,13 @@ fn names(a: &Record, b: &Record, lexicon: &Lexicon, found: &mut Comparison) {
     let mut family = family_level(a, b, lexicon);
     let mut middle = middle_level(a.middle, b.middle, lexicon);
     let same = |x: Term, y: Term| !x.is_missing() && lexicon.squeezed(x) == lexicon.squeezed(y);
-    if given <= given::SIMILAR && family <= family::SIMILAR && same(a.given, b.family) && same(a.family, b.given) {
-        (given, family, found.names_exchanged) = (given::SAME, family::SAME, true);
+    if given <= given::SIMILAR && family <= family::SIMILAR {
+        let crossed = [word_level(a.given, b.family, lexicon), word_level(a.family, b.given, lexicon)];
+        if 3 <= crossed[0] + crossed[1] {
+            found.names_exchanged = true;
+            given = if crossed == [2, 2] { given::SAME } else { given::SLIP };
+            family = if crossed == [2, 2] { family::SAME } else { family::SLIP };
+        }
     }
     if given != given::SAME && same(a.given, b.middle) && same(a.middle, b.given) {
         (given, middle, found.middle_exchanged) = (given::SAME, 3, true);
@@ -209,6 +214,18 @@ fn names(a: &Record, b: &Record, lexicon: &Lexicon, found: &mut Comparison) {
     found.set(Field::Given, given);
     found.set(Field::Family, family);
     found.set(Field::Middle, middle);
+}
+
+/// 0 differ or missing, 1 one slip apart, 2 the same.
+fn word_level(a: Term, b: Term, lexicon: &Lexicon) -> u8 {
+    if a.is_missing() || b.is_missing() {
+        return 0;
+    }
+    let (x, y) = (lexicon.text(a), lexicon.text(b));
+    match lexicon.squeezed(a) == lexicon.squeezed(b) {
+        true => 2,
+        false => u8::from(4 <= x.len().min(y.len()) && is_one_edit(x, y)),
+    }
 }
 
 fn given_level(a: &Record, b: &Record, lexicon: &Lexicon) -> u8 {

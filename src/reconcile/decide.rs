@@ -45,8 +45,8 @@ rules! {
     NamesAndBirthDate "names and birth date are the same, and home, telephone or e-mail confirm it"
     NamesAndPractice "uncommon names, birth date and practice are the same"
     SurnameDiffers "first name and birth date are the same, the surname changed or has a slip, and contacts confirm it"
-    BirthDateSlip "names are the same, the birth date has a slip, and two contacts confirm it"
-    FirstNameForm "another form of the first name, all else is the same, and two contacts confirm it"
+    BirthDateSlip "names are the same, the birth date has a slip, and contacts confirm it"
+    FirstNameForm "another form of the first name, all else is the same, and contacts confirm it"
     FirstNameDiffers "another first name: brothers, sisters and twins share all the rest"
     FirstNameShown "another first name, all else agrees: a twin, or somebody who is called otherwise"
     BirthDateDiffers "another birth date: parents and children share name and home"
@@ -83,6 +83,8 @@ pub struct Matcher<'a> {
 
 /// Under this age (years of birth, not birthdays) a slip in the first name may be a twin.
 const ADULT_YEARS: u32 = 18;
+/// A slip that is a decade or more may be somebody else's year of birth.
+const DECADE_YEARS: u32 = 10;
 /// A generation: from so many years on, people of one name are parent and child.
 const GENERATION_YEARS: u32 = 13;
 /// From so many bits on two agreeing names are uncommon.
@@ -201,8 +203,9 @@ impl Facts<'_> {
             if compatible || unnamed || alike {
                 return certain(Rule::NumberAndBirthDate);
             }
-            // Called otherwise; twins do not share a mobile telephone or a mailbox.
-            if family::SLIP <= family && self.is_reached_in_person() && !self.is_child() && !self.sexes_differ() {
+            // Called otherwise. Twins have one surname, and do not share a mobile telephone or a mailbox.
+            let no_twin = family < family::SLIP && 1 <= self.contacts() || self.is_reached_in_person();
+            if no_twin && !self.is_child() && !self.sexes_differ() {
                 return certain(Rule::NumberAndContact);
             }
         }
@@ -313,16 +316,19 @@ impl Facts<'_> {
                 return Some(Rule::NamesAndPractice);
             }
         }
+        // Two contacts, or one that is the person's own, or a home and the middle name.
+        let own = self.is_reached_in_person() || self.level(Field::Middle) == 3 && at_home;
+        let near = matches!(birth, BirthLevel::Swapped | BirthLevel::OneDigit) && self.years_apart() < DECADE_YEARS;
         let slip = matches!(birth, BirthLevel::Swapped | BirthLevel::OneDigit | BirthLevel::Partial)
             || birth == BirthLevel::TwoParts && self.years_apart() == 0;
         let aged = !self.is_child() || self.years_apart() == 0;
-        if given == given::SAME && family::PART <= family && slip && two && aged {
+        if given == given::SAME && family::PART <= family && aged && (slip && two || near && own) {
             return Some(Rule::BirthDateSlip);
         }
-        let own = if given == given::FORM { two } else { two && self.is_reached_in_person() };
         let form = matches!(given, given::FORM | given::SLIP | given::INITIAL);
         let rest = family::PART <= family && birth == BirthLevel::Same;
-        (form && rest && own && !self.is_child()).then_some(Rule::FirstNameForm)
+        let confirmed = own || given == given::FORM && two;
+        (form && rest && confirmed && !self.is_child()).then_some(Rule::FirstNameForm)
     }
 
     /// What families share agrees, and what is a person's own does not.

@@ -327,7 +327,8 @@ impl Facts<'_> {
         }
         let form = matches!(given, given::FORM | given::SLIP | given::INITIAL);
         let rest = family::PART <= family && birth == BirthLevel::Same;
-        let confirmed = own || given == given::FORM && two;
+        // Twins share home and, now and then, the middle name; not a telephone of their own.
+        let confirmed = self.is_reached_in_person() || given == given::FORM && (two || own);
         (form && rest && confirmed && !self.is_child()).then_some(Rule::FirstNameForm)
     }
 

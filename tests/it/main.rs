@@ -12,6 +12,7 @@ mod faults;
 mod fhirpath;
 mod gateway;
 mod load;
+mod matching;
 mod mllp;
 mod mllps;
 mod mutations;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::Grade;
-use super::block::{KEYS, key};
+use super::block::{KEYS, WIDE_FROM, key};
 use super::cluster::Persons;
 use super::compare::Field;
 use super::decide::{Judged, Matcher, Rule};
@@ -14,6 +14,8 @@ use super::weight::Weights;
 /// A block of more records is too large for all its pairs: each record is compared with so many neighbours instead.
 const BLOCK_MAX: usize = 150;
 const NEIGHBOURS: usize = 12;
+/// Blocks of wide keys that are larger tell nothing.
+const WIDE_MAX: usize = 12;
 /// A telephone, e-mail or address that more records share is a practice's or a default, and nobody's.
 const SHARED_MAX: usize = 60;
 /// Pairs that are less alike (in bits, without numbers) are no rivals of anybody.
@@ -40,7 +42,7 @@ pub struct Pair {
 
 /// What was found in a file, or between two.
 pub struct Outcome {
-    /// Pairs of a grade other than none, in the order of their places.
+    /// Pairs of a grade other than none (or all, where that was asked for), in the order of their places.
     pub pairs: Vec<Pair>,
     /// The person of each record: the place of the record that stands for it.
     pub persons: Vec<u32>,
@@ -62,6 +64,8 @@ pub struct Task<'a> {
     /// Records before this place are of one file, those from it on of the other, and only pairs across are looked
     /// for. `None`: one file.
     pub second_file: Option<usize>,
+    /// Answer the pairs of grade none too.
+    pub all: bool,
 }
 
 /// Steps of the work, for showing how far it is.
@@ -83,13 +87,13 @@ pub fn run(records: &mut [Record], lexicon: &mut Lexicon, task: &Task<'_>, told:
     told(Step::Compare, candidates.len());
     let matcher = Matcher { lexicon, weights: task.weights, year: task.year };
     let compared = candidates.len();
-    let mut pairs = compare_all(&candidates, records, &matcher);
+    let mut pairs = compare_all(&candidates, records, &matcher, task.all);
     drop(candidates);
     told(Step::Rivals, pairs.len());
     find_rivals(&mut pairs, records, &matcher);
     told(Step::Persons, pairs.len());
     let persons = join(&mut pairs, records, &matcher);
-    pairs.retain(|pair| pair.grade != Grade::None);
+    pairs.retain(|pair| task.all || pair.grade != Grade::None);
     Outcome { pairs, persons, compared, crowded, shared }
 }
 
@@ -139,7 +143,8 @@ fn candidates(records: &[Record], lexicon: &Lexicon, second_file: Option<usize>)
                 records.iter().zip(0u32..).filter_map(|(record, at)| Some((key(kind, record, lexicon)?, at))).collect();
             keyed.sort_unstable();
             let (mut pairs, mut crowded) = (Vec::new(), 0);
-            for block in keyed.chunk_by(|a, b| a.0 == b.0).filter(|block| 1 < block.len()) {
+            let most = if kind < WIDE_FROM { usize::MAX } else { WIDE_MAX };
+            for block in keyed.chunk_by(|a, b| a.0 == b.0).filter(|block| (2..=most).contains(&block.len())) {
                 let reach = if block.len() <= BLOCK_MAX { block.len() } else { NEIGHBOURS };
                 crowded += if block.len() <= BLOCK_MAX { 0 } else { block.len() };
                 if block.len() <= BLOCK_MAX {
@@ -184,14 +189,14 @@ fn pair_up(block: &[(u64, u32)], reach: usize, second_file: Option<usize>, pairs
     }
 }
 
-fn compare_all(candidates: &[u64], records: &[Record], matcher: &Matcher<'_>) -> Vec<Pair> {
+fn compare_all(candidates: &[u64], records: &[Record], matcher: &Matcher<'_>, all: bool) -> Vec<Pair> {
     let pair = |both: &u64| {
         let (left, right) = ((both >> 32) as u32, *both as u32);
         let judged = matcher.judge(&records[left as usize], &records[right as usize]);
         Pair::new(left, right, &judged)
     };
     // What is neither linked nor shown stays only where it may be somebody's rival.
-    let kept = |pair: &Pair| pair.grade != Grade::None || RIVAL_BITS_MIN <= pair.alike;
+    let kept = |pair: &Pair| all || pair.grade != Grade::None || RIVAL_BITS_MIN <= pair.alike;
     candidates.par_iter().with_min_len(4096).map(pair).filter(kept).collect()
 }
 

@@ -5,7 +5,9 @@ use super::lexicon::{Lexicon, hash_parts};
 use super::normal::Record;
 
 /// How many keys there are.
-pub const KEYS: usize = 16;
+pub const KEYS: usize = 22;
+/// From this one on keys are wide: a field or two that many share. They count only where few records share the value.
+pub const WIDE_FROM: usize = 16;
 
 /// What each key is made of, for reports.
 pub const NAMES: [&str; KEYS] = [
@@ -25,6 +27,12 @@ pub const NAMES: [&str; KEYS] = [
     "local number",
     "other number",
     "address and surname's sound and year of birth",
+    "birth date",
+    "names",
+    "address",
+    "postcode and surname",
+    "telephone",
+    "town and first name",
 ];
 
 /// The key of one kind; `None` where the record lacks what it is made of.
@@ -59,8 +67,14 @@ pub fn key(kind: usize, record: &Record, lexicon: &Lexicon) -> Option<u64> {
         }
         12 => [given_sound()?, family_sound()?, year()?],
         13 if record.local_id != 0 => [u64::from(record.source), u64::from(record.local_id), 0],
-        14 if record.other_id != 0 => [record.other_id, 0, 0],
+        14 if !record.other_id.is_missing() => [record.other_id.bits(), 0, 0],
         15 => [street()?, family_sound()?, year()?],
+        16 => [birth()?, 0, 0],
+        17 => [given_sound()?, family_sound()?, 0],
+        18 => [street()?, 0, 0],
+        19 => [postcode()?, family_sound()?, 0],
+        20 => [phone()?, 0, 0],
+        21 if !record.town.is_missing() => [u64::from(record.town.bits()), given()?, 0],
         _ => return None,
     };
     Some(hash_parts(&[kind as u64, parts[0], parts[1], parts[2]]))

@@ -4,7 +4,7 @@ use super::date::BirthLevel;
 use super::distance::{is_one_edit, jaro_winkler};
 use super::lexicon::{Lexicon, Term, Usage};
 use super::normal::{Flags, Record, Sex};
-use super::place::is_mobile;
+use super::place::{OtherId, is_mobile};
 
 /// Fields that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ impl Field {
             Self::Town => &["missing", "differ", "similar", "same"],
             Self::Practice => &["missing", "differ", "same"],
             Self::LocalId => &["missing", "differ", "same"],
-            Self::OtherId => &["missing", "differ", "same"],
+            Self::OtherId => &["missing", "differ", "one slip apart", "same"],
         }
     }
 }
@@ -183,10 +183,7 @@ pub fn compare(a: &Record, b: &Record, lexicon: &Lexicon) -> Comparison {
     found.set(Field::Practice, code_level(a.practice, b.practice));
     let same_source = a.source == b.source;
     found.set(Field::LocalId, if same_source { code_level(a.local_id, b.local_id) } else { 0 });
-    found.set(
-        Field::OtherId,
-        if a.other_id == 0 || b.other_id == 0 { 0 } else { 1 + u8::from(a.other_id == b.other_id) },
-    );
+    found.set(Field::OtherId, other_id_level(a.other_id, b.other_id));
     found
 }
 
@@ -346,6 +343,14 @@ fn email_level(a: &Record, b: &Record) -> u8 {
         2 => 3,
         1 if a.email_name == b.email_name => 2,
         level => level,
+    }
+}
+
+fn other_id_level(a: OtherId, b: OtherId) -> u8 {
+    match (a.is_missing() || b.is_missing(), a == b) {
+        (true, _) => 0,
+        (_, true) => 3,
+        _ => 1 + u8::from(a.is_one_slip_from(b)),
     }
 }
 

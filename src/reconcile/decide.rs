@@ -272,7 +272,7 @@ impl Facts<'_> {
         let parts = [given::SLIP <= self.given(), family::SLIP <= self.family(), BirthLevel::Partial <= self.birth()];
         let agreeing = parts.into_iter().filter(|it| *it).count();
         let sure = agreeing == 3 && !self.sexes_differ() && !self.middles_differ();
-        match (self.level(Field::OtherId) == 2, self.level(Field::LocalId) == 2) {
+        match (self.level(Field::OtherId) == 3, self.level(Field::LocalId) == 2) {
             (true, _) if sure => Some((Grade::Certain, Rule::OtherNumber)),
             (true, _) => Some((Grade::Probable, Rule::OtherNumberOnly)),
             (_, true) if sure => Some((Grade::Certain, Rule::LocalNumber)),
@@ -326,7 +326,8 @@ impl Facts<'_> {
             return Some(Rule::BirthDateSlip);
         }
         let form = matches!(given, given::FORM | given::SLIP | given::INITIAL);
-        let rest = family::PART <= family && birth == BirthLevel::Same;
+        let surname = family::PART <= family || family::SLIP <= family && two;
+        let rest = surname && birth == BirthLevel::Same;
         // Twins share home and, now and then, the middle name; not a telephone of their own.
         let confirmed = self.is_reached_in_person() || given == given::FORM && (two || own);
         (form && rest && confirmed && !self.is_child()).then_some(Rule::FirstNameForm)
@@ -353,6 +354,8 @@ impl Facts<'_> {
                 (Grade::None, Rule::FirstNameDiffers)
             });
         }
-        None
+        // Names alone, and a birth date that is not the same: namesakes are more frequent than slips.
+        let apart = self.contacts() == 0 && self.level(Field::Home) < home::SIMILAR && birth != BirthLevel::Same;
+        (apart && self.score.total < self.weights.probable).then_some((Grade::None, Rule::Light))
     }
 }

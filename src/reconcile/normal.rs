@@ -1,10 +1,10 @@
 //! From what a source wrote to a packed record that can be compared.
 
 use super::date::Birth;
-use super::lexicon::{Lexicon, Term, Usage, hash};
+use super::lexicon::{Lexicon, Term, Usage};
 use super::name;
 use super::number::Number;
-use super::place::{self, Postcode};
+use super::place::{self, OtherId, Postcode};
 
 /// A record as its source wrote it; empty: not given.
 #[derive(Clone, Copy, Default)]
@@ -46,7 +46,7 @@ pub struct Written<'a> {
 pub struct Record {
     pub number: Number,
     pub postcode: Postcode,
-    pub other_id: u64,
+    pub other_id: OtherId,
     pub given: Term,
     pub middle: Term,
     pub family: Term,
@@ -138,8 +138,7 @@ impl Normaliser {
         record.practice = place::code(written.gp_practice);
         record.source = place::code(written.source);
         record.local_id = place::code(written.local_id);
-        let other_id = written.other_id.trim();
-        record.other_id = if other_id.is_empty() { 0 } else { hash(other_id.to_ascii_uppercase().as_bytes()) | 1 };
+        record.other_id = OtherId::parse(written.other_id);
         flags(written, &mut record.flags);
         (record, birth.is_none().then_some(Unreadable::BirthDate))
     }

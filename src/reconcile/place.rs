@@ -51,6 +51,45 @@ impl Postcode {
     }
 }
 
+/// Another number that identifies a person, such as a passport's. Up to seven letters are kept as they are, so that
+/// slips are seen; longer ones as a number that stands for them. 0: none.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct OtherId(u64);
+
+impl OtherId {
+    /// Reads one.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim().to_ascii_uppercase();
+        let mut bytes = [0; 8];
+        match text.len() {
+            0 => Self(0),
+            len @ 1..=7 => {
+                bytes[..len].copy_from_slice(text.as_bytes());
+                Self(u64::from_be_bytes(bytes))
+            }
+            _ => Self(hash(text.as_bytes()) | 1),
+        }
+    }
+
+    /// Is there none?
+    pub fn is_missing(self) -> bool {
+        self.0 == 0
+    }
+
+    /// All bits, for keys.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Does one letter part them? Only short ones are compared so.
+    pub fn is_one_slip_from(self, other: Self) -> bool {
+        let short = |it: Self| (it.0 & 255 == 0).then(|| it.0.to_be_bytes());
+        let (Some(a), Some(b)) = (short(self), short(other)) else { return false };
+        let text = |bytes: &[u8; 8]| bytes.iter().filter(|it| **it != 0).map(|it| char::from(*it)).collect::<String>();
+        super::distance::is_one_edit(&text(&a), &text(&b))
+    }
+}
+
 /// Short forms in addresses.
 const SHORT: &[(&str, &str)] = &[
     ("ST", "STREET"),

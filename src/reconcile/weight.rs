@@ -58,8 +58,8 @@ impl Default for Weights {
         set(Field::Town, &[0.0, -0.5, 0.5, 1.0]);
         set(Field::Practice, &[0.0, -0.5, 4.0]);
         set(Field::LocalId, &[0.0, 0.0, 12.0]);
-        set(Field::OtherId, &[0.0, -2.0, 18.0]);
-        Self { bits, probable: 22.5, possible: 17.0, second_contact: 0.4 }
+        set(Field::OtherId, &[0.0, -2.0, 8.0, 18.0]);
+        Self { bits, probable: 22.5, possible: 15.0, second_contact: 0.4 }
     }
 }
 

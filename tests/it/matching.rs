@@ -45,7 +45,7 @@ fn grade(records: &[&Value]) -> Grade {
     let mut normaliser = Normaliser::default();
     let mut packed: Vec<_> = records.iter().map(|record| normaliser.record(&written(record)).0).collect();
     let weights = Weights::default();
-    let task = Task { weights: &weights, year: YEAR, second_file: None };
+    let task = Task { weights: &weights, year: YEAR, second_file: None, all: false };
     let outcome = batch::run(&mut packed, &mut normaliser.lexicon, &task, &|_, _| {});
     let pair = outcome.pairs.iter().find(|pair| (pair.left, pair.right) == (0, 1));
     pair.map_or(Grade::None, |pair| pair.grade)
@@ -65,11 +65,13 @@ fn expected(text: &str) -> Grade {
 fn check(path: &Path) -> usize {
     let text = std::fs::read_to_string(path).unwrap();
     let mut wrong = Vec::new();
-    let scenarios: Vec<Value> = text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let scenarios: Vec<Value> =
+        text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect();
     let people = scenarios.iter().filter(|scenario| scenario["a"].is_object());
     for scenario in people.clone() {
         let context = scenario["context"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let records = |first, second| [&scenario[first], &scenario[second]].into_iter().chain(context).collect::<Vec<_>>();
+        let records =
+            |first, second| [&scenario[first], &scenario[second]].into_iter().chain(context).collect::<Vec<_>>();
         let expected = expected(scenario["expect"].as_str().unwrap());
         for found in [grade(&records("a", "b")), grade(&records("b", "a"))] {
             if found != expected {

@@ -31,7 +31,7 @@ impl ExplainArgs {
         let mut table = self.input.table()?;
         let (left, right) = self.places(&table)?;
         let year = self.input.year();
-        let task = Task { weights: &weights, year, second_file: table.second_file };
+        let task = Task { weights: &weights, year, second_file: table.second_file, all: true };
         let outcome = batch::run(&mut table.records, &mut table.lexicon, &task, &|_, _| {});
         let matcher = Matcher { lexicon: &table.lexicon, weights: &weights, year };
         let judged = matcher.judge(&table.records[left], &table.records[right]);

@@ -77,6 +77,9 @@ pub struct RunArgs {
     /// Where the persons go: id,person
     #[arg(long, value_name = "FILE")]
     pub persons: Option<PathBuf>,
+    /// Write the pairs that were compared and are of grade none too
+    #[arg(long)]
+    pub all: bool,
 }
 
 impl MatchArgs {
@@ -135,7 +138,7 @@ impl RunArgs {
         let mut table = self.input.table()?;
         let read_in = begin.elapsed();
         let year = self.input.year();
-        let task = Task { weights: &weights, year, second_file: table.second_file };
+        let task = Task { weights: &weights, year, second_file: table.second_file, all: self.all };
         let bar = read::spinner();
         let told = |step: Step, count: usize| bar.set_message(format!("{} {count}", step_name(step)));
         let outcome = batch::run(&mut table.records, &mut table.lexicon, &task, &told);

@@ -368,7 +368,7 @@ fn text_level(a: Term, b: Term, lexicon: &Lexicon) -> u8 {
 fn home_level(a: &Record, b: &Record, lexicon: &Lexicon) -> u8 {
     let postcode = (!a.postcode.is_missing() && !b.postcode.is_missing()).then(|| a.postcode == b.postcode);
     let street = street_level(a, b, lexicon);
-    let slip = || is_one_edit(&a.postcode.text(), &b.postcode.text());
+    let slip = || a.postcode.is_one_slip_from(b.postcode);
     let near = || a.postcode.is_near(b.postcode);
     match (street, postcode) {
         (3, Some(true)) => home::BOTH,

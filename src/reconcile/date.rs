@@ -161,10 +161,10 @@ impl Birth {
 
     fn across_years(self, other: Self) -> BirthLevel {
         let (a, b) = (self.digits(), other.digits());
-        let differing: Vec<usize> = (0..8).filter(|at| a[*at] != b[*at]).collect();
-        let slip = match differing.as_slice() {
-            [_] => true,
-            [p, q] => p + 1 == *q && a[*p] == b[*q] && a[*q] == b[*p],
+        let differs = |at: &usize| a[*at] != b[*at];
+        let slip = match ((0..8).find(differs), (0..8).rev().find(differs)) {
+            (Some(p), Some(q)) if p == q => true,
+            (Some(p), Some(q)) => p + 1 == q && a[p] == b[q] && a[q] == b[p],
             _ => false,
         };
         let parts = [self.year() == other.year(), self.month() == other.month(), self.day() == other.day()];

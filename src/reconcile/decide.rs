@@ -317,7 +317,9 @@ impl Facts<'_> {
             }
         }
         // Two contacts, or one that is the person's own, or a home and the middle name.
-        let own = self.is_reached_in_person() || self.level(Field::Middle) == 3 && at_home;
+        // A mailbox that is named after a common name may be a namesake's.
+        let mail = self.level(Field::Email) == 3 && (two || UNCOMMON_BITS <= self.name_bits());
+        let own = self.level(Field::Phone) == 3 || mail || self.level(Field::Middle) == 3 && at_home;
         let near = matches!(birth, BirthLevel::Swapped | BirthLevel::OneDigit) && self.years_apart() < DECADE_YEARS;
         let slip = matches!(birth, BirthLevel::Swapped | BirthLevel::OneDigit | BirthLevel::Partial)
             || birth == BirthLevel::TwoParts && self.years_apart() == 0;

@@ -10,7 +10,12 @@ fn cut(text: &str) -> &[u8] {
 /// Is one the other with one letter added, left out or replaced, or two neighbours exchanged?
 /// (An optimal string alignment distance of at most one.)
 pub fn is_one_edit(a: &str, b: &str) -> bool {
-    let (a, b) = if a.len() <= b.len() { (cut(a), cut(b)) } else { (cut(b), cut(a)) };
+    is_one_slip(cut(a), cut(b))
+}
+
+/// As [`is_one_edit`], for bytes.
+pub fn is_one_slip(a: &[u8], b: &[u8]) -> bool {
+    let (a, b) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     if b.len() - a.len() > 1 {
         return false;
     }

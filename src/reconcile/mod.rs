@@ -27,6 +27,7 @@ pub mod weight;
 
 pub mod batch;
 pub mod cluster;
+pub mod index;
 pub mod train;
 
 use serde::Serialize;

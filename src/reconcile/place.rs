@@ -1,5 +1,6 @@
 //! Addresses, telephone numbers and e-mail: what is a home's or a person's, and what stands for nothing.
 
+use super::distance::is_one_slip;
 use super::lexicon::hash;
 use super::name::fold;
 
@@ -36,6 +37,11 @@ impl Postcode {
     /// The letters and digits.
     pub fn text(self) -> String {
         self.0.to_be_bytes().iter().filter(|it| **it != 0).map(|it| char::from(*it)).collect()
+    }
+
+    /// Does one slip part them?
+    pub fn is_one_slip_from(self, other: Self) -> bool {
+        is_one_slip(trimmed(&self.0.to_be_bytes()), trimmed(&other.0.to_be_bytes()))
     }
 
     /// Do both lie in one district (the part before the last three)?
@@ -85,9 +91,14 @@ impl OtherId {
     pub fn is_one_slip_from(self, other: Self) -> bool {
         let short = |it: Self| (it.0 & 255 == 0).then(|| it.0.to_be_bytes());
         let (Some(a), Some(b)) = (short(self), short(other)) else { return false };
-        let text = |bytes: &[u8; 8]| bytes.iter().filter(|it| **it != 0).map(|it| char::from(*it)).collect::<String>();
-        super::distance::is_one_edit(&text(&a), &text(&b))
+        is_one_slip(trimmed(&a), trimmed(&b))
     }
+}
+
+/// Without what fills it up.
+fn trimmed(bytes: &[u8; 8]) -> &[u8] {
+    let len = bytes.iter().position(|it| *it == 0).unwrap_or(bytes.len());
+    &bytes[..len]
 }
 
 /// Short forms in addresses.

@@ -6,6 +6,7 @@ mod read;
 mod train;
 mod write;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -140,8 +141,13 @@ impl RunArgs {
         let year = self.input.year();
         let task = Task { weights: &weights, year, second_file: table.second_file, all: self.all };
         let bar = read::spinner();
-        let told = |step: Step, count: usize| bar.set_message(format!("{} {count}", step_name(step)));
+        let begun = RefCell::new(Vec::new());
+        let told = |step: Step, count: usize| {
+            begun.borrow_mut().push((step, begin.elapsed().as_secs_f32()));
+            bar.set_message(format!("{count} {}", step_name(step)));
+        };
         let outcome = batch::run(&mut table.records, &mut table.lexicon, &task, &told);
+        let ended = begin.elapsed();
         bar.set_message("writing");
         write::pairs(output, &table, &outcome, &task)?;
         if let Some(path) = &self.persons {
@@ -150,7 +156,14 @@ impl RunArgs {
         bar.finish_and_clear();
         let counts = Counts::of(&table, &outcome);
         counts.tell(&outcome, json)?;
-        say(&format!("read in {:.1} s, all in {:.1} s", read_in.as_secs_f32(), begin.elapsed().as_secs_f32()));
+        let steps: Vec<String> = begun.borrow().iter().map(|(step, at)| format!("{step:?} from {at:.1} s")).collect();
+        let all = begin.elapsed().as_secs_f32();
+        say(&format!(
+            "read in {:.1} s; {}; written from {:.1} s; all in {all:.1} s",
+            read_in.as_secs_f32(),
+            steps.join(", "),
+            ended.as_secs_f32()
+        ));
         Ok(0)
     }
 }

@@ -14,8 +14,11 @@ use super::weight::Weights;
 /// A block of more records is too large for all its pairs: each record is compared with so many neighbours instead.
 const BLOCK_MAX: usize = 150;
 const NEIGHBOURS: usize = 12;
-/// Blocks of wide keys that are larger tell nothing.
-const WIDE_MAX: usize = 12;
+/// Blocks of wide keys are looked at up to a size that depends on the file: so many records in all of them together …
+const WIDE_RECORDS: usize = 1_200_000;
+/// … within these limits.
+const WIDE_LEAST: usize = 6;
+const WIDE_MOST: usize = 24;
 /// A telephone, e-mail or address that more records share is a practice's or a default, and nobody's.
 const SHARED_MAX: usize = 60;
 /// Pairs that are less alike (in bits, without numbers) are no rivals of anybody.
@@ -136,6 +139,7 @@ fn home(record: &Record) -> u64 {
 
 /// Pairs that share a key, each once, in order: the places of both in one number.
 fn candidates(records: &[Record], lexicon: &Lexicon, second_file: Option<usize>) -> (Vec<u64>, [usize; KEYS]) {
+    let wide = (WIDE_RECORDS / records.len().max(1)).clamp(WIDE_LEAST, WIDE_MOST);
     let found: Vec<(Vec<u64>, usize)> = (0..KEYS)
         .into_par_iter()
         .map(|kind| {
@@ -143,7 +147,7 @@ fn candidates(records: &[Record], lexicon: &Lexicon, second_file: Option<usize>)
                 records.iter().zip(0u32..).filter_map(|(record, at)| Some((key(kind, record, lexicon)?, at))).collect();
             keyed.sort_unstable();
             let (mut pairs, mut crowded) = (Vec::new(), 0);
-            let most = if kind < WIDE_FROM { usize::MAX } else { WIDE_MAX };
+            let most = if kind < WIDE_FROM { usize::MAX } else { wide };
             for block in keyed.chunk_by(|a, b| a.0 == b.0).filter(|block| (2..=most).contains(&block.len())) {
                 let reach = if block.len() <= BLOCK_MAX { block.len() } else { NEIGHBOURS };
                 crowded += if block.len() <= BLOCK_MAX { 0 } else { block.len() };

@@ -269,7 +269,7 @@ mod tests {
     fn a_text_is_kept_once_and_common_ones_tell_less() {
         let mut lexicon = Lexicon::default();
         let smith = lexicon.add("SMITH", Usage::Family);
-        assert_eq!(lexicon.add("SMITH", Usage::Family), smith);
+        assert!(lexicon.add("SMITH", Usage::Family) == smith);
         let rare = lexicon.add("ZAWADZKI", Usage::Family);
         assert_eq!(lexicon.text(rare), "ZAWADZKI");
         assert!(lexicon.bits(smith, Usage::Family) < lexicon.bits(rare, Usage::Family));

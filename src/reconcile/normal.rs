@@ -125,6 +125,11 @@ pub struct Normaliser {
 }
 
 impl Normaliser {
+    /// Goes on with the texts that are known.
+    pub fn with(lexicon: Lexicon) -> Self {
+        Self { lexicon, ..Self::default() }
+    }
+
     /// Packs a record. Where its birth date cannot be read, the record without it is in the error's place.
     pub fn record(&mut self, written: &Written<'_>) -> (Record, Option<Unreadable>) {
         let mut record = Record::default();

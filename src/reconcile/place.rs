@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn postcodes_are_read_however_they_are_written() {
-        assert_eq!(Postcode::parse("ls11 6ad"), Postcode::parse("LS116AD"));
+        assert!(Postcode::parse("ls11 6ad") == Postcode::parse("LS116AD"));
         assert_eq!(Postcode::parse("LS11 6AD").text(), "LS116AD");
         for none in ["", "ZZ99 3VZ", "zz993cz", "-", "XXXXX", "LS11 6ADDD"] {
             assert!(Postcode::parse(none).is_missing(), "{none}");

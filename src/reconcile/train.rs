@@ -49,7 +49,9 @@ pub fn train(records: &[Record], lexicon: &mut Lexicon, shipped: &Weights) -> Op
         return None;
     }
     let u = shares(chance.iter().map(|it| (it, 1.0)), &Table::default());
-    let (m, share, rounds) = maximise(&blocked, &u, shipped);
+    // What `u` is counted on is any two records, so the chance before any evidence is that of any two records too.
+    let any_two = records.len() as f64 * (records.len() as f64 - 1.0) / 2.0 / step as f64;
+    let (m, share, rounds) = maximise(&blocked, any_two, &u, shipped);
     let mut weights = shipped.clone();
     for field in ALL {
         for level in 1..field.levels().len() {
@@ -85,7 +87,7 @@ fn shares<'a>(pairs: impl Iterator<Item = (&'a Comparison, f64)>, prior: &Table)
     counts
 }
 
-fn maximise(pairs: &[Comparison], u: &Table, shipped: &Weights) -> (Table, f64, usize) {
+fn maximise(pairs: &[Comparison], any_two: f64, u: &Table, shipped: &Weights) -> (Table, f64, usize) {
     let mut m = Table::default();
     let mut prior = Table::default();
     for field in ALL {
@@ -98,14 +100,14 @@ fn maximise(pairs: &[Comparison], u: &Table, shipped: &Weights) -> (Table, f64, 
         }
         m[field as usize][0] = 1.0;
     }
-    let mut share: f64 = 0.3;
+    let mut share: f64 = 0.1;
     for round in 1..=ROUNDS_MAX {
         let odds = |pair: &Comparison| {
             let ratio = |field: super::compare::Field| {
                 let level = usize::from(pair.level(field));
                 (m[field as usize][level] / u[field as usize][level]).log2()
             };
-            let bits: f64 = ALL.into_iter().map(ratio).sum::<f64>() + (share / (1.0 - share)).log2();
+            let bits: f64 = ALL.into_iter().map(ratio).sum::<f64>() + (share * pairs.len() as f64 / any_two).log2();
             1.0 / (1.0 + (-bits).exp2())
         };
         let chances: Vec<f64> = pairs.par_iter().map(odds).collect();

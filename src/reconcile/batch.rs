@@ -292,13 +292,31 @@ fn has_rival(
     })
 }
 
+/// A number for what a record says, wherever it stands.
+fn content(record: &Record, lexicon: &Lexicon) -> u64 {
+    super::lexicon::hash_parts(&[
+        record.number.value(),
+        lexicon.squeezed(record.given),
+        lexicon.squeezed(record.family),
+        u64::from(record.birth.bits()),
+        record.postcode.bits(),
+        u64::from(record.phone) << 32 | u64::from(record.local_id),
+    ])
+}
+
 /// Joins what is certain, the surest first; pairs within a person become certain, refused ones a person's decision.
 fn join(pairs: &mut [Pair], records: &[Record], matcher: &Matcher<'_>) -> Vec<u32> {
     let mut persons = Persons::new(records);
     let mut order: Vec<u32> =
         (0..pairs.len() as u32).filter(|at| pairs[*at as usize].grade == Grade::Certain).collect();
     let rank = |at: &u32| &pairs[*at as usize];
-    order.par_sort_unstable_by(|x, y| rank(y).score.total_cmp(&rank(x).score).then(x.cmp(y)));
+    // Of equally sure pairs the content says which is first, so that the order of the file changes nothing.
+    let content = |at: &u32| {
+        let [left, right] = [rank(at).left, rank(at).right].map(|it| content(&records[it as usize], matcher.lexicon));
+        (left.min(right), left.max(right), *at)
+    };
+    order
+        .par_sort_unstable_by(|x, y| rank(y).score.total_cmp(&rank(x).score).then_with(|| content(x).cmp(&content(y))));
     let mut refused = Vec::new();
     for at in order {
         let pair = &pairs[at as usize];

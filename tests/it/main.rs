@@ -13,6 +13,7 @@ mod fhirpath;
 mod gateway;
 mod load;
 mod matching;
+mod matching_files;
 mod mllp;
 mod mllps;
 mod mutations;

@@ -100,3 +100,108 @@ fn every_published_scenario_gets_its_grade() {
 fn every_scenario_of_our_own_gets_its_grade() {
     assert!(20 < check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/matching/scenarios.jsonl")));
 }
+
+/// People and their records as a hospital might have them: families, twins, moves, slips, missing and mixed-up numbers.
+fn population(seed: u64, people: usize) -> Vec<(usize, [String; 6])> {
+    let mut state = seed.wrapping_mul(2) + 1;
+    let mut draw = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let given = ["Anna", "Bela", "Carlo", "Dora", "Emil", "Frida", "Gus", "Hanna", "Ines", "Jona"];
+    let family = ["Abel", "Brandt", "Cross", "Dahl", "Ekman", "Fuchs"];
+    let mut records = Vec::new();
+    for person in 0..people {
+        // Three live in one home and have one surname; every sixth is the twin of the one before.
+        let home = person / 3;
+        let born = if person % 6 == 1 { person - 1 } else { person };
+        let number = onward::booking::nhs_number::NhsNumber::from_prefix(900_000_000 + 7 * person as u32);
+        let number = number.map(|it| it.as_str().to_owned()).unwrap_or_default();
+        let birth = format!("{}-{:02}-{:02}", 1950 + born % 50, 1 + born % 12, 2 + born * 7 % 27);
+        for copy in 0..1 + draw(3) {
+            let number = if draw(4) == 0 { String::new() } else { number.clone() };
+            let birth = if copy > 0 && draw(9) == 0 { birth.replace("-0", "-1") } else { birth.clone() };
+            let street = if copy > 0 && draw(6) == 0 { home + 1000 } else { home };
+            records.push((
+                person,
+                [
+                    given[person % given.len()].to_owned(),
+                    family[home % family.len()].to_owned(),
+                    birth,
+                    number,
+                    format!("{street} Long Road"),
+                    format!("AB{} {}CD", 1 + street % 90, street / 90 % 10),
+                ],
+            ));
+        }
+    }
+    records
+}
+
+/// For each record, in the order given, the place of the first record of its person.
+fn persons(records: &[&(usize, [String; 6])]) -> Vec<usize> {
+    let mut normaliser = Normaliser::default();
+    let mut packed = Vec::new();
+    for (_, [given, family, birth, number, address, postcode]) in records {
+        let written = Written {
+            given_names: given,
+            family_name: family,
+            birth_date: birth,
+            nhs_number: number,
+            nhs_number_status: "01",
+            address,
+            postcode,
+            ..Written::default()
+        };
+        packed.push(normaliser.record(&written).0);
+    }
+    let weights = Weights::default();
+    let task = Task { weights: &weights, year: YEAR, second_file: None, all: false };
+    let outcome = batch::run(&mut packed, &mut normaliser.lexicon, &task, &|_, _| {});
+    let first = |person: &u32| outcome.persons.iter().position(|it| it == person).unwrap();
+    outcome.persons.iter().map(first).collect()
+}
+
+#[test]
+fn nobody_is_joined_to_somebody_else_and_most_are_found() {
+    for seed in 0..5 {
+        let all = population(seed, 600);
+        let records: Vec<_> = all.iter().collect();
+        let found = persons(&records);
+        let (mut joined, mut possible) = (0, 0);
+        for (at, first) in found.iter().enumerate() {
+            assert_eq!(records[at].0, records[*first].0, "{:?} {:?}", records[at].1, records[*first].1);
+            joined += usize::from(at != *first);
+            possible += usize::from(records.iter().position(|it| it.0 == records[at].0) != Some(at));
+        }
+        assert!(possible * 75 < joined * 100, "{joined} of {possible}");
+    }
+}
+
+#[test]
+fn the_order_of_a_file_changes_nobody() {
+    for seed in 0..5 {
+        let all = population(seed, 300);
+        let there: Vec<_> = all.iter().collect();
+        let back: Vec<_> = all.iter().rev().collect();
+        let (first, second) = (persons(&there), persons(&back));
+        let last = all.len() - 1;
+        for x in 0..all.len() {
+            for y in x + 1..all.len().min(x + 40) {
+                let same = first[x] == first[y];
+                assert_eq!(same, second[last - x] == second[last - y], "{:?} {:?}", all[x].1, all[y].1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repeated_file_has_no_more_persons() {
+    let all = population(9, 300);
+    let once: Vec<_> = all.iter().collect();
+    let twice: Vec<_> = all.iter().chain(&all).collect();
+    let count = |found: &[usize]| found.iter().enumerate().filter(|(at, first)| at == *first).count();
+    let known = |records: &[&(usize, [String; 6])]| records.iter().filter(|it| it.1[3].is_empty()).count();
+    // Who has no number and moved may stand alone twice; everybody else is there already.
+    assert!(count(&persons(&twice)) <= count(&persons(&once)) + known(&once) / 10);
+}

@@ -52,14 +52,9 @@ impl Birth {
             return Some(Self(0));
         }
         let mut parts = [(0, 0); 3];
-        let mut count = 0;
-        for part in text.split(['-', '/', '.', ' ']) {
+        for (at, part) in text.split(['-', '/', '.', ' ']).enumerate() {
             let digits = !part.is_empty() && part.len() <= 8 && part.bytes().all(|it| it.is_ascii_digit());
-            if !digits || count == 3 {
-                return None;
-            }
-            parts[count] = (part.parse().ok()?, part.len());
-            count += 1;
+            *parts.get_mut(at).filter(|_| digits)? = (part.parse().ok()?, part.len());
         }
         let (year, month, day) = match parts {
             [(date, 8), (_, 0), _] => (date / 10_000, date / 100 % 100, date % 100),

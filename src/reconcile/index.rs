@@ -157,9 +157,9 @@ impl Index {
         let judged = |place: u32| Found { place, judged: matcher.judge(record, &self.records[place as usize]) };
         let all: Vec<Found> = places.into_iter().map(judged).collect();
         let mut found: Vec<Found> = all.iter().filter(|it| it.judged.grade != Grade::None).copied().collect();
-        for at in 0..found.len() {
-            if found[at].judged.grade == Grade::Certain && self.has_rival(record, &found[at], &all, &matcher) {
-                found[at].judged = found[at].judged.in_doubt();
+        for it in found.iter_mut().filter(|it| it.judged.grade == Grade::Certain) {
+            if self.has_rival(record, it, &all, &matcher) {
+                it.judged = it.judged.in_doubt();
             }
         }
         self.refuse_two(&mut found);

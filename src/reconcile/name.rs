@@ -80,10 +80,7 @@ pub fn fold(text: &str, out: &mut String) {
         match letter {
             '\u{2019}' | '\u{2018}' | '\u{02BC}' | '\u{00B4}' => {}
             letter if letter.is_ascii() => push(out, letter),
-            letter => match deunicode::deunicode_char(letter) {
-                Some(letters) => letters.chars().for_each(|it| push(out, it)),
-                None => {}
-            },
+            letter => deunicode::deunicode_char(letter).unwrap_or_default().chars().for_each(|it| push(out, it)),
         }
     }
     if out.len() > start && out.ends_with(' ') {

@@ -81,7 +81,7 @@
 //!    [`booking::patient::Demographics::updated_by`] keeps what a message does not say; [`pas`] never orders a receiver to
 //!    delete. Tests: `every_message_is_sound`, `absent_null_and_present_are_three_things`,
 //!    `failures_in_the_middle_of_a_batch_undo_only_themselves`. Joining and parting of records is not built yet, nor is
-//!    a search for records that may be the same person's.
+//!    a search for records that may be the same person's: [`reconcile`] can tell them, but only `onward match` asks it.
 //! 7. **A waiting-time clock's start never moves without a rule.** An amendment keeps the held clock; an awaited
 //!    referral hands its clock on ([`booking::pathway`]). The rules of the clock itself are not built yet.
 //! 8. **Patient data is never in an error text or a log.** Issues name places and rules, never values; types that hold

@@ -42,6 +42,7 @@
 //! |---|---|
 //! | [`issue`] | What can be wrong with content: codes that are permanent. |
 //! | [`booking`], [`fhir`], [`hl7v2`] | The booking model and its rules; FHIR R4 as it travels; HL7 v2 as bytes. Strangers to each other. |
+//! | [`reconcile`] | Who is who: are two records about one person? |
 //! | [`profile`] | Is a resource what FHIR R4 says it is? |
 //! | [`bars`], [`pas`] | The dialects: BaRS messages, and what a hospital's system is sent. |
 //! | [`config`] | Everything that can be set, checked before the start. |
@@ -80,7 +81,7 @@
 //!    [`booking::patient::Demographics::updated_by`] keeps what a message does not say; [`pas`] never orders a receiver to
 //!    delete. Tests: `every_message_is_sound`, `absent_null_and_present_are_three_things`,
 //!    `failures_in_the_middle_of_a_batch_undo_only_themselves`. Joining and parting of records is not built yet, nor is
-//!    a search for records that may be the same person's.
+//!    a search for records that may be the same person's: [`reconcile`] can tell them, but only `onward match` asks it.
 //! 7. **A waiting-time clock's start never moves without a rule.** An amendment keeps the held clock; an awaited
 //!    referral hands its clock on ([`booking::pathway`]). The rules of the clock itself are not built yet.
 //! 8. **Patient data is never in an error text or a log.** Issues name places and rules, never values; types that hold
@@ -148,6 +149,8 @@ pub mod issue;
 pub mod booking;
 pub mod fhir;
 pub mod hl7v2;
+
+pub mod reconcile;
 
 pub mod profile;
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod load;
 pub mod man;
+pub mod matching;
 pub mod messages;
 pub mod outbox;
 pub mod place;
@@ -71,6 +72,8 @@ pub enum Command {
     Validate(validate::ValidateArgs),
     /// Put a gateway on this machine under load, and measure it.
     Load(load::LoadCommand),
+    /// Find out who is who in a file of patients, or between two.
+    Match(matching::MatchArgs),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write all of them.
@@ -105,6 +108,7 @@ impl Cli {
             Command::Messages(command) => command.run(self.json),
             Command::Load(command) => command.run(self.json),
             Command::Validate(args) => args.run(self.json),
+            Command::Match(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),
         }

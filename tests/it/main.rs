@@ -12,6 +12,8 @@ mod faults;
 mod fhirpath;
 mod gateway;
 mod load;
+mod matching;
+mod matching_files;
 mod mllp;
 mod mllps;
 mod mutations;

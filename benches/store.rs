@@ -104,11 +104,8 @@ fn command(n: u64) -> PlaceReferral {
     PlaceReferral { subject, referral, carried: Carried(RESOURCE.clone()) }
 }
 
-async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
-    let command = command(n);
-    let (id, patient) = (command.referral.id.0, command.subject.candidate.0);
-    let origin = command.referral.origin.clone();
-    let message = Message {
+fn message(origin: Origin, body: Vec<u8>) -> Message {
+    Message {
         id: Uuid::now_v7(),
         received_at: Timestamp::now(),
         channel: "https",
@@ -120,7 +117,25 @@ async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
         bundle: origin.bundle,
         body,
         issues: Vec::new(),
-    };
+    }
+}
+
+/// What is refused is kept: the journal and the ledger, and nothing else.
+async fn keep(store: &SqliteStore, body: Vec<u8>) -> Uuid {
+    let origin =
+        Origin { correlation: Uuid::new_v4().to_string(), bundle: Uuid::new_v4().to_string(), ..Origin::default() };
+    let (message, answer) = (message(origin, body), Answer { status: 400, body: None, letters: Vec::new() });
+    let id = message.id;
+    match store.submit(message, Work::Refuse(answer)).await {
+        Ok(Verdict::Refused { .. }) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
+    let command = command(n);
+    let (id, patient) = (command.referral.id.0, command.subject.candidate.0);
+    let message = message(command.referral.origin.clone(), body);
     let letter = Letter {
         destination: "pas".into(),
         key: patient,
@@ -136,15 +151,23 @@ async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
     }
 }
 
-/// Submits `total` messages; how long it took, and a few of the ids.
-fn submit_all(runtime: &tokio::runtime::Runtime, store: &Arc<SqliteStore>, total: u64) -> (Duration, Vec<Uuid>) {
+/// Submits `total` messages, decided or only kept; how long it took, and a few of the ids.
+fn submit_all(
+    runtime: &tokio::runtime::Runtime,
+    store: &Arc<SqliteStore>,
+    decided: bool,
+    total: u64,
+) -> (Duration, Vec<Uuid>) {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let body = Arc::new(text(6_000).into_bytes());
     let left = Arc::new(AtomicU64::new(total));
-    let submitter = |store: Arc<SqliteStore>, left: Arc<AtomicU64>, body: Arc<Vec<u8>>| async move {
+    let submitter = move |store: Arc<SqliteStore>, left: Arc<AtomicU64>, body: Arc<Vec<u8>>| async move {
         let mut last = None;
         while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
-            last = Some(submit(&store, NEXT.fetch_add(1, Relaxed), body.to_vec()).await);
+            last = Some(match decided {
+                true => submit(&store, NEXT.fetch_add(1, Relaxed), body.to_vec()).await,
+                false => keep(&store, body.to_vec()).await,
+            });
         }
         last
     };
@@ -170,10 +193,13 @@ fn bench(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1)).sample_size(20).measurement_time(Duration::from_secs(20));
     group.bench_function("submit, durable, 64 at once", |bencher| {
         bencher.iter_custom(|total| {
-            let (taken, found) = submit_all(&runtime, &store, total);
+            let (taken, found) = submit_all(&runtime, &store, true, total);
             ids.extend(found);
             taken
         });
+    });
+    group.bench_function("keep, durable, 64 at once", |bencher| {
+        bencher.iter_custom(|total| submit_all(&runtime, &store, false, total).0);
     });
     let mut turn = ids.iter().cycle();
     group.measurement_time(Duration::from_secs(5)).bench_function("read a referral", |bencher| {

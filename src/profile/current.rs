@@ -8,6 +8,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
 use std::time::UNIX_EPOCH;
 
 use jiff::Timestamp;
@@ -59,7 +60,7 @@ impl Current {
     /// What ships, and the packages of these paths over it. With an error in them there is no library, but the errors.
     pub fn load(paths: Vec<PathBuf>, now: Timestamp) -> Result<Self, Vec<String>> {
         let print = print(&paths);
-        let library = load(&paths)?;
+        let library = load_aside(&paths)?;
         let state = State { reloads: 0, loaded_at: now, profiles: profiles(&library), refused: Vec::new() };
         let seen = Seen { used: print, last: print, refused: None };
         Ok(Self { paths, library: RwLock::new(library), state: RwLock::new(state), seen: Mutex::new(seen) })
@@ -93,7 +94,7 @@ impl Current {
         if !settled || seen.refused == Some(print) {
             return;
         }
-        match load(&self.paths) {
+        match load_aside(&self.paths) {
             Ok(library) => {
                 (seen.used, seen.refused) = (print, None);
                 self.take_up(library, now);
@@ -118,6 +119,12 @@ impl Current {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// On a thread of its own: what loading has used and freed, most of it, goes back when its thread ends.
+fn load_aside(paths: &[PathBuf]) -> Result<Arc<Library>, Vec<String>> {
+    let loaded = thread::scope(|scope| scope.spawn(|| load(paths)).join());
+    loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn load(paths: &[PathBuf]) -> Result<Arc<Library>, Vec<String>> {

@@ -34,6 +34,7 @@ fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision,
         id: it.subject.candidate,
         nhs_number: it.subject.nhs_number,
         demographics: it.subject.demographics.clone(),
+        replaced_by: None,
     });
     let referral = Referral { patient: patient.id, ..it.referral.clone() };
     let changes = vec![
@@ -120,6 +121,7 @@ async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
         bundle: origin.bundle,
         body,
         issues: Vec::new(),
+        feed: None,
     };
     let letter = Letter {
         destination: "pas".into(),

@@ -11,6 +11,7 @@ mod docs;
 mod faults;
 mod fhirpath;
 mod gateway;
+mod hl7_corpus;
 mod load;
 mod mllp;
 mod mllps;

@@ -18,5 +18,6 @@ pub mod escape;
 pub mod frame;
 pub mod header;
 pub mod message;
+pub mod names;
 pub mod path;
 pub mod write;

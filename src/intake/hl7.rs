@@ -19,7 +19,7 @@ use crate::hl7v2::batch;
 use crate::hl7v2::delimiters::Delimiters;
 use crate::hl7v2::header::Header;
 use crate::hl7v2::write::Writer;
-use crate::issue::Severity;
+use crate::issue::{Issue, PERSON_DECIDED, Severity};
 use crate::pas::inbound::dialect::Dialect;
 use crate::pas::inbound::reading::Found;
 use crate::pas::inbound::{self, Surroundings};
@@ -162,7 +162,7 @@ pub fn skip(message: Uuid, reason: &str, who: &str) -> (Message, Work) {
         correlation: String::new(),
         bundle: message.to_string(),
         body: reason.as_bytes().to_vec(),
-        issues: Vec::new(),
+        issues: vec![reasoned(reason)],
         feed: Some(store::Feed { settles, counted: false }),
     };
     let event = crate::booking::feed::Event {
@@ -177,6 +177,11 @@ pub fn skip(message: Uuid, reason: &str, who: &str) -> (Message, Work) {
         answer: Box::new(|_: &Result<Decision, Refusal>| Answer::default()),
     };
     (message, work)
+}
+
+/// Why a person decided as they did.
+pub fn reasoned(reason: &str) -> Issue {
+    Issue::with(&PERSON_DECIDED, "", reason.to_owned())
 }
 
 /// What was held for a person here is safe, and nothing that its sender could mend.

@@ -37,6 +37,13 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
     if minutes > 0 {
         resource.insert("minutesDuration".to_owned(), minutes.into());
     }
+    if let Some(kind) = concept(reading, Path::of("SCH-8")) {
+        resource.insert("appointmentType".to_owned(), kind);
+    }
+    if let Some(reason) = concept(reading, Path::of("SCH-7")) {
+        resource.insert("reasonCode".to_owned(), json!([reason]));
+    }
+    put_text(&mut resource, "comment", notes(reading).first().and_then(|it| Some(it["text"].as_str()?.to_owned())));
     if let Some(referral) = said.referral.first() {
         resource.insert("basedOn".to_owned(), json!([{ "identifier": identifier(referral) }]));
     }
@@ -50,8 +57,59 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
             json!({ "actor": { "identifier": number, "display": name, "type": "Location" }, "status": "accepted" }),
         );
     }
+    participants.extend(people_and_things(reading));
     resource.insert("participant".to_owned(), participants.into());
     Some(Carried(Value::Object(resource).to_string()))
+}
+
+/// AIP and AIG: who and what else is needed.
+fn people_and_things(reading: &Reading<'_>) -> Vec<Value> {
+    let mut found = Vec::new();
+    for (name, of) in [(b"AIP", "Practitioner"), (b"AIG", "Device")] {
+        for segment in reading.named(name) {
+            let part = |component| reading.part(&segment, 3, component);
+            let called = if of == "Practitioner" { [part(2), part(3)] } else { [part(2), None] };
+            let display = called.into_iter().flatten().collect::<Vec<_>>().join(", ");
+            let mut actor = Map::new();
+            actor.insert("type".to_owned(), of.into());
+            if let Some(number) = part(1) {
+                let system = format!("urn:x-sender:{}:{}", reading.facility(), of.to_ascii_lowercase());
+                actor.insert("identifier".to_owned(), json!({ "system": system, "value": number }));
+            }
+            put_text(&mut actor, "display", Some(display).filter(|it| !it.is_empty()));
+            if actor.len() > 1 {
+                found.push(json!({ "actor": actor, "status": "accepted" }));
+            }
+        }
+    }
+    found
+}
+
+/// An identifier with its kind (table 0203), use and period.
+pub(super) fn identifier_typed(
+    system: &str,
+    value: &str,
+    kind: Option<&str>,
+    usage: Option<&str>,
+    period: &[(&str, Option<String>); 2],
+) -> Value {
+    let mut identifier = Map::new();
+    put_text(&mut identifier, "use", usage.map(str::to_owned));
+    if let Some(kind) = kind {
+        let coding = json!({ "system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": kind });
+        identifier.insert("type".to_owned(), json!({ "coding": [coding] }));
+    }
+    identifier.insert("system".to_owned(), system.into());
+    identifier.insert("value".to_owned(), value.into());
+    let mut within = Map::new();
+    for (name, text) in period {
+        let date = text.as_ref().and_then(|text| super::time::Written::read(text)).map(|it| it.fhir_date());
+        put_text(&mut within, name, date);
+    }
+    if !within.is_empty() {
+        identifier.insert("period".to_owned(), within.into());
+    }
+    Value::Object(identifier)
 }
 
 /// Treatment function codes.
@@ -105,7 +163,7 @@ fn identifier(number: &Identifier) -> Value {
     json!({ "system": number.system, "value": number.value })
 }
 
-fn put_text(resource: &mut Map<String, Value>, name: &str, text: Option<String>) {
+pub(super) fn put_text(resource: &mut Map<String, Value>, name: &str, text: Option<String>) {
     if let Some(text) = text {
         resource.insert(name.to_owned(), text.into());
     }
@@ -117,7 +175,7 @@ fn notes(reading: &Reading<'_>) -> Vec<Value> {
 }
 
 /// A coded value (CE, CWE) with the name of its table as its system.
-fn concept(reading: &Reading<'_>, path: Path) -> Option<Value> {
+pub(super) fn concept(reading: &Reading<'_>, path: Path) -> Option<Value> {
     let part = |component| reading.text(Path { component, subcomponent: 1, ..simple(path) });
     let (code, display, system) = (part(1), part(2), part(3));
     if code.is_none() && display.is_none() {

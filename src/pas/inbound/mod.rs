@@ -3,6 +3,7 @@
 //! A message is read into an [`Event`](crate::booking::feed::Event) of the booking model, with everything that was found
 //! on the way and where. Nothing here decides; nothing is guessed. Field numbers are those of HL7 v2.4.
 
+pub mod convert;
 pub mod dialect;
 pub mod fhir;
 pub mod reading;

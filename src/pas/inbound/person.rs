@@ -87,7 +87,7 @@ fn reading_text(
     (!text.is_empty() && !reading.is_placeholder(&text)).then_some(text)
 }
 
-fn is_nhs(reading: &Reading<'_>, authority: &str, kind: &str) -> bool {
+pub(super) fn is_nhs(reading: &Reading<'_>, authority: &str, kind: &str) -> bool {
     const OID: &str = "2.16.840.1.113883.2.1.4.1";
     if kind == "NHOLD" {
         return false;
@@ -215,7 +215,7 @@ fn birth_date(reading: &mut Reading<'_>, path: Path) -> Option<String> {
 }
 
 /// PERSON GENDER CODE of the NHS Data Dictionary, or the letters of HL7.
-fn gender(code: &str) -> Option<Gender> {
+pub(super) fn gender(code: &str) -> Option<Gender> {
     match code {
         "1" | "M" | "m" => Some(Gender::Male),
         "2" | "F" | "f" => Some(Gender::Female),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::dialect::Dialect;
 use super::fhir::{concept, identifier_typed, put_text};
-use super::person::{address_use, name_use, telecom};
+use super::person::{address_use, name_use, street, telecom};
 use super::reading::{Found, Reading};
 use super::time::{Instant, Written};
 use super::{fhir, referral, schedule};
@@ -102,7 +102,8 @@ fn patient_of(reading: &mut Reading<'_>, id: PatientId) -> Option<Value> {
     patient.insert("resourceType".to_owned(), "Patient".into());
     patient.insert("id".to_owned(), id.to_string().into());
     put_list(&mut patient, "identifier", identifiers(reading, &pid));
-    put_list(&mut patient, "name", names(reading, &pid, 5));
+    let aliases = names(reading, &pid, 9);
+    put_list(&mut patient, "name", names(reading, &pid, 5).into_iter().chain(aliases).collect());
     let birth = reading.part(&pid, 7, 1).and_then(|text| Written::read(&text));
     put_text(&mut patient, "birthDate", birth.map(|written| written.fhir_date()));
     put_text(&mut patient, "gender", reading.part(&pid, 8, 1).and_then(|code| gender(&code)));
@@ -169,9 +170,22 @@ fn names(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Va
         put_list(&mut name, "given", given.map(Value::from).collect());
         put_list(&mut name, "prefix", part(5).into_iter().map(Value::from).collect());
         put_list(&mut name, "suffix", [4, 6].into_iter().filter_map(part).map(Value::from).collect());
+        within(&mut name, part(12), part(13));
         (name.contains_key("family") || name.contains_key("given")).then_some(Value::Object(name))
     };
     (1..=segment.field(field).repetitions()).filter_map(name).collect()
+}
+
+/// From when until when it is so.
+fn within(resource: &mut Map<String, Value>, start: Option<String>, end: Option<String>) {
+    let mut period = Map::new();
+    for (name, text) in [("start", start), ("end", end)] {
+        let written = text.and_then(|text| Written::read(&text));
+        put_text(&mut period, name, written.map(|written| written.fhir_date()));
+    }
+    if !period.is_empty() {
+        resource.insert("period".to_owned(), period.into());
+    }
 }
 
 fn addresses(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Value> {
@@ -182,7 +196,8 @@ fn addresses(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Ve
         put_text(&mut address, "use", address_use(&kind).map(str::to_owned));
         let postal = matches!(kind.as_str(), "M" | "PST" | "SH");
         put_text(&mut address, "type", postal.then(|| "postal".to_owned()));
-        put_list(&mut address, "line", [1, 2, 8].into_iter().filter_map(part).map(Value::from).collect());
+        let lines = street(segment, field, at).into_iter().chain([2, 8].into_iter().filter_map(part));
+        put_list(&mut address, "line", lines.map(Value::from).collect());
         put_text(&mut address, "city", part(3));
         // In the UK the fourth part is the county; FHIR's state is for countries that have them.
         put_text(&mut address, "district", part(9).or_else(|| part(4)));
@@ -190,6 +205,7 @@ fn addresses(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Ve
         put_text(&mut address, "postalCode", part(5));
         put_text(&mut address, "country", part(6));
         let says = address.keys().any(|key| key != "use" && key != "type");
+        within(&mut address, part(12).or_else(|| part(13)), part(14));
         says.then_some(Value::Object(address))
     };
     (1..=segment.field(field).repetitions()).filter_map(address).collect()
@@ -291,7 +307,7 @@ fn practice(reading: &Reading<'_>, patient: &mut Map<String, Value>) {
 const MAPPED: &[(&[u8; 3], &[u16])] = &[
     (b"MSH", &[3, 4, 7, 9, 10, 11, 12, 18]),
     (b"EVN", &[1, 2, 6]),
-    (b"PID", &[2, 3, 4, 5, 7, 8, 11, 13, 14, 15, 16, 19, 24, 25, 29, 30, 32, 40]),
+    (b"PID", &[2, 3, 4, 5, 7, 8, 9, 11, 13, 14, 15, 16, 19, 24, 25, 29, 30, 32, 40]),
     (b"PD1", &[3, 4]),
     (b"NK1", &[2, 3, 4, 5, 6]),
     (b"MRG", &[1, 5]),

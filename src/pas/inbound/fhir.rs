@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::reading::{Reading, simple};
+use super::schedule;
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::command::Carried;
 use crate::booking::feed::{SaidBooking, SaidReferral};
@@ -19,8 +20,8 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
     let (start, end) = said.time?;
     let mut resource = Map::new();
     resource.insert("resourceType".to_owned(), "Appointment".into());
-    let numbers = std::iter::once(&said.key).chain(&said.others);
-    resource.insert("identifier".to_owned(), numbers.map(identifier).collect());
+    let numbers: Vec<&Identifier> = std::iter::once(&said.key).chain(&said.others).collect();
+    resource.insert("identifier".to_owned(), numbered(reading, &numbers));
     let status = said.status.as_ref().map_or("pending", |standing| standing.status.as_str());
     resource.insert("status".to_owned(), status.into());
     if let Some(reason) = said.status.as_ref().and_then(|standing| standing.reason.as_ref()) {
@@ -33,7 +34,8 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
     put_text(&mut resource, "description", said.description.clone());
     resource.insert("start".to_owned(), start.to_string().into());
     resource.insert("end".to_owned(), end.to_string().into());
-    let minutes = (end.as_second() - start.as_second()) / 60;
+    let said_minutes = schedule::minutes(reading);
+    let minutes = said_minutes.unwrap_or((end.as_second() - start.as_second()) / 60);
     if minutes > 0 {
         resource.insert("minutesDuration".to_owned(), minutes.into());
     }
@@ -60,6 +62,20 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
     participants.extend(people_and_things(reading));
     resource.insert("participant".to_owned(), participants.into());
     Some(Carried(Value::Object(resource).to_string()))
+}
+
+/// SCH-1 is the placer's number, SCH-2 the filler's; one that stands in both is only a number.
+fn numbered(reading: &Reading<'_>, numbers: &[&Identifier]) -> Value {
+    let of = |path| reading.text(path);
+    let (placer, filler) = (of(Path::of("SCH-1.1")), of(Path::of("SCH-2.1")));
+    let kind =
+        |number: &Identifier| match (Some(&number.value) == placer.as_ref(), Some(&number.value) == filler.as_ref()) {
+            (true, false) => Some("PLAC"),
+            (false, true) => Some("FILL"),
+            _ => None,
+        };
+    let period = [("start", None), ("end", None)];
+    numbers.iter().map(|it| identifier_typed(&it.system, &it.value, kind(it), None, &period)).collect()
 }
 
 /// AIP and AIG: who and what else is needed.
@@ -134,7 +150,7 @@ pub(super) fn service_request_of(reading: &mut Reading<'_>, said: &SaidReferral,
         resource.insert("priority".to_owned(), priority_code(priority).into());
     }
     if let Some(authored) = content.and_then(|it| it.authored_on) {
-        resource.insert("authoredOn".to_owned(), authored.to_string().into());
+        resource.insert("authoredOn".to_owned(), authored_on(reading, authored).into());
     }
     resource.insert("subject".to_owned(), json!({ "reference": format!("Patient/{patient}") }));
     if let Some(code) = concept(reading, Path::of("RF1-3")) {
@@ -148,6 +164,13 @@ pub(super) fn service_request_of(reading: &mut Reading<'_>, said: &SaidReferral,
         resource.insert("note".to_owned(), notes.into());
     }
     Carried(Value::Object(resource).to_string())
+}
+
+/// A day stays a day.
+fn authored_on(reading: &Reading<'_>, at: jiff::Timestamp) -> String {
+    let text = reading.text(Path::of("RF1-7.1")).or_else(|| reading.text(Path::of("RF1-9.1")));
+    let day = text.and_then(|text| super::time::Written::read(&text)).filter(|written| written.time.is_none());
+    day.map_or_else(|| at.to_string(), |written| written.fhir_date())
 }
 
 fn priority_code(priority: Priority) -> &'static str {

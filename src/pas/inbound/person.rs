@@ -263,7 +263,7 @@ fn addresses(reading: &Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Address> {
         let part = |component| reading_text(reading, pid, 11, repetition, component).filter(|it| it != "\"\"");
         let address = Address {
             usage: part(7).and_then(|kind| address_use(&kind)).map(str::to_owned),
-            lines: [1, 2, 8].into_iter().filter_map(part).collect(),
+            lines: street(pid, 11, repetition).into_iter().chain([2, 8].into_iter().filter_map(part)).collect(),
             city: part(3),
             district: part(4),
             postal_code: part(5),
@@ -273,6 +273,13 @@ fn addresses(reading: &Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Address> {
         (address != Address { usage: address.usage.clone(), ..Address::default() }).then_some(address)
     };
     (1..=pid.field(11).repetitions()).filter_map(read).collect()
+}
+
+/// XAD-1: a line, or a number, a street and a house (SAD).
+pub(super) fn street(segment: &Segment<'_, '_>, field: u16, repetition: u16) -> Option<String> {
+    let parts =
+        (1..=3).filter_map(|part| Some(segment.field(field).get(repetition, 1, part).text()?.trim().to_owned()));
+    Some(parts.collect::<Vec<_>>().join(" ")).filter(|street| !street.is_empty() && street != "\"\"")
 }
 
 pub(super) fn address_use(kind: &str) -> Option<&'static str> {

@@ -136,6 +136,13 @@ fn length(reading: &Reading<'_>) -> Option<SignedDuration> {
     said.or_else(within).or_else(|| amount(Path::of("AIS-7.1"), Path::of("AIS-8.1")))
 }
 
+/// SCH-9 in minutes, where it says so.
+pub(super) fn minutes(reading: &Reading<'_>) -> Option<i64> {
+    let amount = reading.text(Path::of("SCH-9.1"))?.parse::<f64>().ok()?;
+    let unit = reading.text(Path::of("SCH-10.1")).unwrap_or_else(|| "min".to_owned());
+    Some(duration(amount, &unit)?.as_secs() / 60)
+}
+
 /// A length of time in the units that senders use; `None`: none of them, or no length of an appointment.
 fn duration(amount: f64, unit: &str) -> Option<SignedDuration> {
     let seconds = match unit.trim().to_ascii_uppercase().as_str() {

@@ -12,6 +12,7 @@ mod faults;
 mod fhirpath;
 mod gateway;
 mod hl7_corpus;
+mod hl7_crash;
 mod hl7_gateway;
 mod hl7_order;
 mod load;

@@ -676,7 +676,7 @@ mod tests {
         fn fields_joined_again_are_the_segment(raw in "(PID|ZZ1|NTE)(\\|[A-Z^~&\"]{0,6}){0,9}") {
             let bytes = format!("MSH|^~\\&|\r{raw}\r");
             let message = Message::parse(bytes.as_bytes()).unwrap();
-            let segment = message.segments()[1];
+            let segment = message.segments().nth(1).unwrap();
             let count = raw.matches('|').count() as u16;
             let fields: Vec<_> = (1..=count).map(|number| segment.field(number).raw()).collect();
             let joined = std::iter::once(segment.name()).chain(fields).collect::<Vec<_>>().join(&b'|');

@@ -186,10 +186,10 @@ fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated) -> Result<Op
     if changed { json(&resource).map(Some) } else { Ok(None) }
 }
 
-/// The instant in the sender's own form where it is the same one.
+/// The instant in the sender's own form where it is the same one; nothing where the resource does not say it.
 fn restate_instant(resource: &mut serde_json::Map<String, serde_json::Value>, name: &str, instant: Timestamp) -> bool {
-    let said = resource.get(name).and_then(serde_json::Value::as_str);
-    if said.and_then(|said| said.parse::<Timestamp>().ok()) == Some(instant) {
+    let Some(said) = resource.get(name).and_then(serde_json::Value::as_str) else { return false };
+    if said.parse::<Timestamp>().ok() == Some(instant) {
         return false;
     }
     resource.insert(name.to_owned(), instant.to_string().into());

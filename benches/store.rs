@@ -46,7 +46,15 @@ fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision,
         },
     ];
     let (patient, referral) = (Some(patient), Some(referral));
-    Ok(Decision { patient, referral, appointment: None, changes, notices: Vec::new(), warnings: Vec::new() })
+    Ok(Decision {
+        patient,
+        referral,
+        appointment: None,
+        changes,
+        notices: Vec::new(),
+        warnings: Vec::new(),
+        effect: Default::default(),
+    })
 }
 
 /// JSON-like text that compresses about as well as a real Bundle.

@@ -288,7 +288,7 @@ fn envelope(reading: &mut Reading<'_>) -> Option<&'static Taken> {
         reading.missing(Path::of("MSH-10"));
         return None;
     }
-    if kind != "ACK" && !reading.dialect.types.iter().any(|it| *it == kind) {
+    if kind != "ACK" && !reading.dialect.types.contains(&kind) {
         reading.note(&HL7_TYPE_UNSUPPORTED, Path::of("MSH-9.1"));
         return None;
     }

@@ -168,7 +168,6 @@ fn requester(reading: &Reading<'_>) -> Party {
         organisation_name: part(4, 9),
         practitioner: number.filter(|number| !number.system.is_empty()),
         practitioner_name: part(2, 1).map(|family| (family, part(2, 2).unwrap_or_default())),
-        ..Party::default()
     }
 }
 

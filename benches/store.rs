@@ -34,6 +34,7 @@ fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision,
         id: it.subject.candidate,
         nhs_number: it.subject.nhs_number,
         demographics: it.subject.demographics.clone(),
+        replaced_by: None,
     });
     let referral = Referral { patient: patient.id, ..it.referral.clone() };
     let changes = vec![
@@ -45,7 +46,15 @@ fn decide(command: &Command, state: &State, _now: Timestamp) -> Result<Decision,
         },
     ];
     let (patient, referral) = (Some(patient), Some(referral));
-    Ok(Decision { patient, referral, appointment: None, changes, notices: Vec::new(), warnings: Vec::new() })
+    Ok(Decision {
+        patient,
+        referral,
+        appointment: None,
+        changes,
+        notices: Vec::new(),
+        warnings: Vec::new(),
+        effect: Default::default(),
+    })
 }
 
 /// JSON-like text that compresses about as well as a real Bundle.
@@ -117,6 +126,7 @@ fn message(origin: Origin, body: Vec<u8>) -> Message {
         bundle: origin.bundle,
         body,
         issues: Vec::new(),
+        feed: None,
     }
 }
 

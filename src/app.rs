@@ -19,12 +19,14 @@ use crate::booking::decision::{Notice, Rules};
 use crate::config::{self, ClientAuth, Config};
 use crate::fhir::json;
 use crate::http::{self, Front, Server, ServerSettings, Systems};
+use crate::intake::hl7::Feed;
 use crate::intake::{Intake, Render, Settings};
 use crate::outbox::destination::Destination;
 use crate::outbox::health::{Health, State};
 use crate::outbox::{self, Outbox, OutboxHandle};
 use crate::pas;
 use crate::pas::channel::Channel;
+use crate::pas::inbound::dialect::Dialect;
 use crate::profile::current::Current;
 use crate::status::{Certificate, DestinationHealth, Heartbeats, ProfilesHealth, Source, StatusServer, StatusSources};
 use crate::store::sqlite::{Options, SqliteStore};
@@ -240,6 +242,7 @@ pub async fn publish_diary(store: &dyn Store, publish: PublishSlots) -> Result<(
         bundle: String::new(),
         body: Vec::new(),
         issues: Vec::new(),
+        feed: None,
     };
     let answer = Box::new(|_: &Result<_, _>| Answer { status: 200, ..Answer::default() });
     let work = Work::Decide { command: Box::new(Command::PublishSlots(publish)), answer };
@@ -381,18 +384,26 @@ async fn listen_mllp(
         let address = listener.local_addr().map_err(io(&what))?;
         let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
         let options = mllp::Options::from_config(channel, source);
-        mllp::listen(listener, options, hl7_handler(channel, intake), shutdown, tracker);
+        mllp::listen(listener, options, hl7_handler(channel, intake)?, shutdown, tracker);
         listening.push((channel.name.clone(), address));
     }
     Ok(listening)
 }
 
-fn hl7_handler(channel: &config::Mllp, intake: &Arc<Intake>) -> mllp::Handler {
-    let (intake, name, organisation) = (Arc::clone(intake), channel.name.clone(), channel.organisation.clone());
-    Arc::new(move |message, _peer| {
-        let (intake, name, organisation) = (Arc::clone(&intake), name.clone(), organisation.clone());
-        Box::pin(async move { intake.receive_hl7(&name, &organisation, message).await })
-    })
+fn hl7_handler(channel: &config::Mllp, intake: &Arc<Intake>) -> Result<mllp::Handler, AppError> {
+    let feed = Arc::new(feed(channel)?);
+    let intake = Arc::clone(intake);
+    Ok(Arc::new(move |message, _peer| {
+        let (intake, feed) = (Arc::clone(&intake), Arc::clone(&feed));
+        Box::pin(async move { intake.receive_hl7(&feed, message).await })
+    }))
+}
+
+/// How the messages of a channel are read, settled at start.
+pub fn feed(channel: &config::Mllp) -> Result<Feed, AppError> {
+    let dialect = Dialect::read(&channel.channel)
+        .map_err(|error| AppError::Config(format!("mllp {}: channel: {error}", channel.name)))?;
+    Ok(Feed { channel: channel.name.clone(), organisation: channel.organisation.clone(), dialect })
 }
 
 /// Channels that HL7 v2 comes in by, with the certificates of those that speak TLS.

@@ -3,7 +3,7 @@
 
 pub mod content;
 pub mod examine;
-mod hl7;
+pub mod hl7;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -350,6 +350,7 @@ fn envelope(caller: Option<&Caller>, headers: &Headers, key: Option<String>, bod
         bundle: String::new(),
         body,
         issues: Vec::new(),
+        feed: None,
     }
 }
 

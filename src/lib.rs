@@ -44,7 +44,7 @@
 //! | [`booking`], [`fhir`], [`hl7v2`] | The booking model and its rules; FHIR R4 as it travels; HL7 v2 as bytes. Strangers to each other. |
 //! | [`reconcile`] | Who is who: are two records about one person? |
 //! | [`profile`] | Is a resource what FHIR R4 says it is? |
-//! | [`bars`], [`pas`] | The dialects: BaRS messages, and what a hospital's system is sent. |
+//! | [`bars`], [`pas`] | The dialects: BaRS messages, and what a hospital's system is sent and sends. |
 //! | [`config`] | Everything that can be set, checked before the start. |
 //! | [`store`], [`telemetry`], [`tls`] | The only SQL; log lines and numbers; certificates that are checked, watched and explained. |
 //! | [`outbox`], [`intake`] | Delivery; and the use case, as a list of calls. |
@@ -70,9 +70,11 @@
 //!    full sync, and a ledger with a unique key. Tests: `nothing_is_lost_or_doubled_by_kill_9`,
 //!    `the_same_request_50_times_at_once_has_one_effect`, `a_repeat_of_what_was_refused_gets_the_first_answer`.
 //! 4. **Every accepted message ends in exactly one of: delivered, parked with a person told, superseded. Every refused
-//!    one is kept with its reason and its bytes.** [`store::OutboxState`], and constraints on both tables. Tests:
-//!    `whatever_a_peer_does_everything_is_delivered_once_and_in_order`, `depth_counts_what_there_is`. Sending a refused
-//!    message again from the journal is not built yet.
+//!    one is kept with its reason and its bytes. Every message of a hospital is in one state.** [`store::OutboxState`],
+//!    and constraints on the tables. Tests:
+//!    `whatever_a_peer_does_everything_is_delivered_once_and_in_order`, `depth_counts_what_there_is`,
+//!    `every_message_ends_in_one_counted_state`. A hospital's message can be read again from the journal, a referrer's not
+//!    yet.
 //! 5. **Every live referral is on a worklist.** [`booking::referral::Referral::worklist`] is total; the constraint
 //!    `live_is_on_a_worklist`. Tests: `a_live_referral_without_a_worklist_is_refused`.
 //! 6. **"Not found" or "look-up failed" never means "new patient". An absent value never erases a present one.**
@@ -80,8 +82,9 @@
 //!    finds a record; without one the patient gets a record apart, with a warning (`ONW-3020`), for a person to join.
 //!    [`booking::patient::Demographics::updated_by`] keeps what a message does not say; [`pas`] never orders a receiver to
 //!    delete. Tests: `every_message_is_sound`, `absent_null_and_present_are_three_things`,
-//!    `failures_in_the_middle_of_a_batch_undo_only_themselves`. Joining and parting of records is not built yet, nor is
-//!    a search for records that may be the same person's: [`reconcile`] can tell them, but only `onward match` asks it.
+//!    `failures_in_the_middle_of_a_batch_undo_only_themselves`. A hospital's merge joins
+//!    records ([`booking::feed::Wish::Merge`]); parting them is not built yet, nor is a search for records that may be the
+//!    same person's: [`reconcile`] can tell them, but only `onward match` asks it.
 //! 7. **A waiting-time clock's start never moves without a rule.** An amendment keeps the held clock; an awaited
 //!    referral hands its clock on ([`booking::pathway`]). The rules of the clock itself are not built yet.
 //! 8. **Patient data is never in an error text or a log.** Issues name places and rules, never values; types that hold
@@ -119,8 +122,12 @@
 //! * A success of BaRS keeps no reply body in the ledger. The standard answers a repeat of a success with 409, so the
 //!   body would never be sent again. A refusal is kept whole, because its repeat gets it again.
 //! * Reading is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a number.
-//! * HL7 v2 messages that come in are kept and answered AR: no event is taken yet. So a sender keeps them, and nothing
-//!   is pretended.
+//! * What hospitals say is not applied in the order in which it comes, with what is wrong blocking what follows, but by
+//!   the time at which it was true ([`booking::feed`]). So no queue stands between a message and its effect, a message
+//!   in quarantine blocks nobody, and there is nothing to recover after a crash. `any_order_ends_as_the_right_one_or_a_person_is_asked`
+//!   holds it to that.
+//! * What a hospital changes on a referrer's booking is kept for the referrer ([`booking::feed::Telling`]) and not
+//!   delivered yet: there is no delivery to FHIR referrers.
 //!
 //! # A referral goes through
 //!

@@ -28,8 +28,9 @@ use crate::hl7v2::frame::{FrameError, Limits, Mllp, wrap};
 use crate::telemetry::metric;
 
 /// Takes a message and says what to answer. `None`: it could not be dealt with now; the connection is closed without
-/// an answer, so that the sender keeps it and tries again. An empty answer: the sender wants none.
-pub type Handler = Arc<dyn Fn(Vec<u8>, SocketAddr) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>;
+/// an answer, so that the sender keeps it and tries again. No answers: the sender wants none; two: one that it is kept
+/// and one that it is done.
+pub type Handler = Arc<dyn Fn(Vec<u8>, SocketAddr) -> BoxFuture<'static, Option<Vec<Vec<u8>>>> + Send + Sync>;
 
 /// The certificates of a listener, asked for at every connection, so that a renewal needs no restart.
 pub type TlsSource = Arc<dyn Fn() -> Arc<ServerConfig> + Send + Sync>;
@@ -167,16 +168,16 @@ impl Station {
                 debug!(listener = self.options.name, %peer, bytes = frame.len(), "A frame without a message");
                 continue;
             }
-            let answer = (self.handler)(Vec::from(frame), peer).await.ok_or(Ending::Unhandled)?;
-            frames.answer(&answer).await?;
+            let answers = (self.handler)(Vec::from(frame), peer).await.ok_or(Ending::Unhandled)?;
+            frames.answer(&answers).await?;
         }
         frames.close(&self.options.name, peer).await
     }
 }
 
-/// Empty, or a commit block of MLLP release 2.
+/// White space, or a commit block of MLLP release 2.
 fn is_no_message(frame: &[u8]) -> bool {
-    matches!(frame, b"" | b"\x06" | b"\x15")
+    matches!(frame, b"\x06" | b"\x15") || frame.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Why a connection ended before its time.
@@ -240,14 +241,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Frames<'a, S> {
         })
     }
 
-    /// One write per answer.
-    async fn answer(&mut self, answer: &[u8]) -> Result<(), Ending> {
-        if answer.is_empty() {
+    /// One write for all answers to a message.
+    async fn answer(&mut self, answers: &[Vec<u8>]) -> Result<(), Ending> {
+        let frames: Vec<_> = answers.iter().map(|answer| wrap(answer)).collect::<Result<_, _>>()?;
+        if frames.is_empty() {
             return Ok(());
         }
-        let frame = wrap(answer)?;
+        let frames = frames.concat();
         let write = async {
-            self.stream.write_all(&frame).await?;
+            self.stream.write_all(&frames).await?;
             self.stream.flush().await
         };
         Ok(timeout(self.options.frame_timeout, write).await.map_err(|_| Ending::Slow)??)

@@ -87,6 +87,8 @@ pub fn demographics(bundle: &Bundle<'_>, patient: &Value) -> Demographics {
         addresses: items(patient, "address").iter().map(address).collect(),
         telecoms: telecoms(patient),
         practice: practice(bundle, patient),
+        deceased: None,
+        restricted: false,
     }
 }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::appointment::{Appointment, AppointmentStatus};
+use super::feed::{Event, FeedNeeds};
 use super::identifier::{AppointmentId, PatientId, ReferralId, ServiceId, SlotId};
 use super::nhs_number::NhsNumber;
 use super::patient::Demographics;
@@ -34,6 +35,8 @@ pub enum Command {
     CancelBooking(CancelBooking),
     /// A diary: services, schedules and slots.
     PublishSlots(PublishSlots),
+    /// What a hospital's own system says.
+    Feed(Box<Event>),
 }
 
 /// Who a command is about, as its sender sees it.
@@ -213,6 +216,8 @@ pub struct Needs<'a> {
     pub slot: Option<&'a SlotId>,
     /// A new message: was this `Bundle.id` used before in this conversation? (bundle, correlation)
     pub fresh_bundle: Option<(&'a str, &'a str)>,
+    /// What an event of a hospital's system needs.
+    pub feed: Option<FeedNeeds<'a>>,
 }
 
 impl Command {
@@ -276,6 +281,13 @@ impl Command {
                 ..Needs::default()
             },
             Self::PublishSlots(_) => Needs::default(),
+            Self::Feed(it) => Needs {
+                service: it.service(),
+                nhs_number: it.who.as_ref().and_then(|who| who.subject.nhs_number),
+                fresh_bundle: fresh(&it.origin),
+                feed: Some(it.needs()),
+                ..Needs::default()
+            },
         }
     }
 
@@ -291,6 +303,7 @@ impl Command {
             Self::Reschedule(_) => "Reschedule",
             Self::CancelBooking(_) => "CancelBooking",
             Self::PublishSlots(_) => "PublishSlots",
+            Self::Feed(it) => it.name(),
         }
     }
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::appointment::Appointment;
 use super::command::{Carried, PublishSlots};
-use super::identifier::{PatientId, SlotId};
+use super::feed::{Effect, FeedState, Record, Telling};
+use super::identifier::{Identifier, PatientId, ReferralId, SlotId};
 use super::patient::Patient;
 use super::referral::{Referral, Worklist};
 use super::service::Service;
@@ -37,6 +38,8 @@ pub struct State {
     pub appointments: Vec<Appointment>,
     /// The command's `Bundle.id` was accepted before in this conversation.
     pub bundle_used: bool,
+    /// What an event of a hospital's system needs.
+    pub feed: FeedState,
 }
 
 impl State {
@@ -87,6 +90,8 @@ pub struct Decision {
     pub notices: Vec<Notice>,
     /// Accepted, but somebody should look.
     pub warnings: Vec<Issue>,
+    /// What came of it, where it was an event that may have come late.
+    pub effect: Effect,
 }
 
 /// One thing to be written.
@@ -105,6 +110,19 @@ pub enum Change {
     /// The slot is sold, or on offer again.
     #[allow(missing_docs)]
     Slot { id: SlotId, status: SlotStatus },
+    /// Insert or replace what is remembered of a source's word.
+    Record(Record),
+    /// A number is this patient's from now on. `merged`: it was another record's before.
+    #[allow(missing_docs)]
+    Number { number: Identifier, patient: PatientId, merged: bool },
+    /// All numbers of a record are another one's from now on.
+    #[allow(missing_docs)]
+    Absorb { loser: PatientId, survivor: PatientId },
+    /// A referral has this number.
+    #[allow(missing_docs)]
+    ReferralNumber { number: Identifier, referral: ReferralId },
+    /// Whoever made a booking or a referral is to be told.
+    Tell(Telling),
     /// Insert or replace services, schedules and slots. A slot that is sold stays sold.
     Diary(Box<PublishSlots>),
 }

@@ -16,3 +16,4 @@ pub mod slot;
 pub mod command;
 pub mod decide;
 pub mod decision;
+pub mod feed;

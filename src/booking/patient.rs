@@ -17,6 +17,9 @@ pub struct Patient {
     pub nhs_number: Option<NhsNumber>,
     /// Who the record says the person is.
     pub demographics: Demographics,
+    /// It is no longer used: withdrawn, or the same person's as this other record, which took over all that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<PatientId>,
 }
 
 /// What is said about a person.
@@ -38,6 +41,12 @@ pub struct Demographics {
     pub telecoms: Vec<Telecom>,
     /// The registered practice.
     pub practice: Option<OdsCode>,
+    /// The date of death as written, or `true` where only the fact is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deceased: Option<String>,
+    /// Where the person lives and how to reach them is not to be told to others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
 }
 
 /// FHIR AdministrativeGender.
@@ -132,6 +141,8 @@ impl Demographics {
             addresses: renewed(&self.addresses, &newer.addresses, |a, b| a.usage == b.usage),
             telecoms: renewed(&self.telecoms, &newer.telecoms, |a, b| (&a.system, &a.usage) == (&b.system, &b.usage)),
             practice: newer.practice.clone().or(self.practice.clone()),
+            deceased: newer.deceased.clone().or(self.deceased.clone()),
+            restricted: newer.restricted || self.restricted,
         }
     }
 

@@ -11,7 +11,9 @@ use super::{CallerFault, print, print_bytes, print_json, table};
 use crate::bars::report::{self, Report};
 use crate::fhir::json::{self as reader, Limits};
 use crate::intake::content;
-use crate::store::{Answer, IssueRow, MessageRow, Page};
+use crate::store::{Answer, FeedRow, IssueRow, MessageRow, Page};
+
+mod decide;
 
 /// Look at what came in and what became of it.
 #[derive(Debug, Subcommand)]
@@ -22,7 +24,44 @@ pub enum MessagesCommand {
     Show(ShowArgs),
     /// Count messages by outcome.
     Counts(Place),
+    /// Messages of hospital feeds by what became of them.
+    #[command(subcommand)]
+    Feed(FeedCommand),
+    /// Read quarantined messages again, by what is configured now.
+    Replay(decide::DecideArgs),
+    /// Leave quarantined messages unapplied for good.
+    Skip(decide::DecideArgs),
+    /// Read quarantined messages again as another channel's.
+    Reroute(decide::RerouteArgs),
 }
+
+/// Messages of hospital feeds.
+#[derive(Debug, Subcommand)]
+pub enum FeedCommand {
+    /// List messages in a state, oldest first.
+    List(FeedListArgs),
+    /// Count messages by state.
+    Counts(Place),
+    /// What whoever made a booking or a referral is to be told of what hospitals changed.
+    Tellings(Place),
+}
+
+/// What `onward messages feed list` takes.
+#[derive(Debug, Args)]
+pub struct FeedListArgs {
+    /// The state
+    #[arg(long, default_value = "quarantined", value_parser = STATES)]
+    pub state: String,
+    /// At most so many
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Where the store is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+const STATES: [&str; 8] =
+    ["applied", "stale", "ignored", "duplicate", "quarantined", "replayed", "skipped", "rerouted"];
 
 /// What `onward messages list` takes.
 #[derive(Debug, Args)]
@@ -58,6 +97,12 @@ impl MessagesCommand {
             Self::List(args) => list(args, json)?,
             Self::Show(args) => show(args, json)?,
             Self::Counts(place) => counts(place, json)?,
+            Self::Feed(FeedCommand::List(args)) => feed_list(args, json)?,
+            Self::Feed(FeedCommand::Counts(place)) => feed_counts(place, json)?,
+            Self::Feed(FeedCommand::Tellings(place)) => tellings(place)?,
+            Self::Replay(args) => return decide::replay(args, json),
+            Self::Skip(args) => return decide::skip(args, json),
+            Self::Reroute(args) => return decide::reroute(args, json),
         }
         Ok(0)
     }
@@ -177,13 +222,47 @@ fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {}", table::clean(line))).collect::<Vec<_>>().join("\n")
 }
 
+fn feed_list(args: &FeedListArgs, json: bool) -> anyhow::Result<()> {
+    let (_, store) = args.place.open_store()?;
+    let rows = store.feed_list(&args.state, args.limit)?;
+    if json {
+        return print_json(&rows);
+    }
+    let line = |row: &FeedRow| {
+        let (code, place) = (row.code.clone().unwrap_or_default(), row.place.clone().unwrap_or_default());
+        vec![
+            format!("{:.0}", row.received_at),
+            row.message.to_string(),
+            row.channel.clone(),
+            row.kind.clone(),
+            code,
+            place,
+        ]
+    };
+    let rows: Vec<_> = rows.iter().map(line).collect();
+    print(&table::render(&["RECEIVED", "ID", "CHANNEL", "KIND", "CODE", "PLACE"], &rows))
+}
+
+fn feed_counts(place: &Place, json: bool) -> anyhow::Result<()> {
+    let (_, store) = place.open_store()?;
+    show_counts(store.feed_counts()?, "STATE", json)
+}
+
+fn tellings(place: &Place) -> anyhow::Result<()> {
+    let (_, store) = place.open_store()?;
+    print_json(&store.tellings(usize::MAX)?)
+}
+
 fn counts(place: &Place, json: bool) -> anyhow::Result<()> {
     let (_, store) = place.open_store()?;
-    let counts = store.message_counts()?;
+    show_counts(store.message_counts()?, "OUTCOME", json)
+}
+
+fn show_counts(counts: Vec<(String, u64)>, heading: &str, json: bool) -> anyhow::Result<()> {
     if json {
         let counts = counts.into_iter().map(|(outcome, count)| (outcome, count.into()));
         return print_json(&counts.collect::<serde_json::Map<_, Value>>());
     }
     let rows: Vec<_> = counts.into_iter().map(|(outcome, count)| vec![outcome, count.to_string()]).collect();
-    print(&table::render(&["OUTCOME", "MESSAGES"], &rows))
+    print(&table::render(&[heading, "MESSAGES"], &rows))
 }

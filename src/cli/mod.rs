@@ -8,6 +8,7 @@
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod hl7;
 pub mod load;
 pub mod man;
 pub mod matching;
@@ -68,6 +69,9 @@ pub enum Command {
     /// Look at what came in and what became of it.
     #[command(subcommand)]
     Messages(messages::MessagesCommand),
+    /// Read, explain, send, receive and convert HL7 v2 messages.
+    #[command(subcommand)]
+    Hl7(hl7::Hl7Command),
     /// Check resources against FHIR R4 and profiles.
     Validate(validate::ValidateArgs),
     /// Put a gateway on this machine under load, and measure it.
@@ -106,6 +110,7 @@ impl Cli {
             Command::Slots(command) => command.run(self.json),
             Command::Outbox(command) => command.run(self.json),
             Command::Messages(command) => command.run(self.json),
+            Command::Hl7(command) => command.run(self.json),
             Command::Load(command) => command.run(self.json),
             Command::Validate(args) => args.run(self.json),
             Command::Match(args) => args.run(self.json),

@@ -186,6 +186,7 @@ fn message(correlation: &str, body: Vec<u8>) -> Message {
         bundle: String::new(),
         body,
         issues: Vec::new(),
+        feed: None,
     }
 }
 

@@ -42,6 +42,11 @@ impl Code {
         }
     }
 
+    /// AA or CA.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::AA | Self::CA)
+    }
+
     /// Reads the two letters.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str().as_bytes() == bytes)

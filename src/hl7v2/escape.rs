@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use encoding_rs::Encoding;
 use memchr::memchr;
 
 use super::delimiters::Delimiters;
@@ -71,14 +72,14 @@ fn hexadecimal(out: &mut Vec<u8>, byte: u8, delimiters: &Delimiters) {
 }
 
 /// Reads text. What is unknown, unterminated or a change of character set stays as it stands: a receiver that
-/// guesses loses more than one that shows a backslash.
-pub fn unescape<'a>(raw: &'a [u8], delimiters: &Delimiters) -> Cow<'a, [u8]> {
+/// guesses loses more than one that shows a backslash. `encoding`: the one of `\X..\`, where the text was decoded from it.
+pub fn unescape<'a>(raw: &'a [u8], delimiters: &Delimiters, encoding: Option<&'static Encoding>) -> Cow<'a, [u8]> {
     let Some(first) = memchr(delimiters.escape, raw) else { return Cow::Borrowed(raw) };
     let mut out = raw[..first].to_vec();
     let mut rest = &raw[first..];
     while let Some((_, after)) = rest.split_first() {
         let Some(length) = memchr(delimiters.escape, after) else { break };
-        if decode(&after[..length], delimiters, &mut out) {
+        if decode(&after[..length], delimiters, encoding, &mut out) {
             rest = &after[length + 1..];
         } else {
             // The second escape character may open the sequence that the first one did not.
@@ -95,24 +96,30 @@ pub fn unescape<'a>(raw: &'a [u8], delimiters: &Delimiters) -> Cow<'a, [u8]> {
 }
 
 /// Decodes what stands between two escape characters; `false`: it is not a sequence that is understood.
-fn decode(name: &[u8], delimiters: &Delimiters, out: &mut Vec<u8>) -> bool {
+fn decode(name: &[u8], delimiters: &Delimiters, encoding: Option<&'static Encoding>, out: &mut Vec<u8>) -> bool {
     match name {
         [b'H' | b'N'] => true,
         [name] => byte_of(*name, delimiters).map(|byte| out.push(byte)).is_some(),
-        [b'X', digits @ ..] => decode_hexadecimal(digits, out),
+        [b'X', digits @ ..] => decode_hexadecimal(digits, encoding, out),
         [b'.', command @ ..] => decode_format(command, out),
         _ => false,
     }
 }
 
-fn decode_hexadecimal(digits: &[u8], out: &mut Vec<u8>) -> bool {
+fn decode_hexadecimal(digits: &[u8], encoding: Option<&'static Encoding>, out: &mut Vec<u8>) -> bool {
     let value = |digit: u8| char::from(digit).to_digit(16);
     let valid = !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
-    if valid {
-        let bytes = digits.chunks_exact(2).filter_map(|pair| Some((value(pair[0])? << 4 | value(pair[1])?) as u8));
-        out.extend(bytes);
+    if !valid {
+        return false;
     }
-    valid
+    let bytes = digits.chunks_exact(2).filter_map(|pair| Some((value(pair[0])? << 4 | value(pair[1])?) as u8));
+    let Some(encoding) = encoding else {
+        out.extend(bytes);
+        return true;
+    };
+    let bytes: Vec<u8> = bytes.collect();
+    let text = encoding.decode_without_bom_handling_and_without_replacement(&bytes);
+    text.map(|text| out.extend_from_slice(text.as_bytes())).is_some()
 }
 
 /// Formatting commands of FT: those that end a line become line breaks, those that only look nice vanish.
@@ -146,7 +153,7 @@ mod tests {
     }
 
     fn unescaped(raw: &str) -> String {
-        String::from_utf8(unescape(raw.as_bytes(), &Delimiters::STANDARD).into_owned()).unwrap()
+        String::from_utf8(unescape(raw.as_bytes(), &Delimiters::STANDARD, None).into_owned()).unwrap()
     }
 
     #[test]
@@ -191,7 +198,7 @@ mod tests {
     #[test]
     fn is_linear_in_escape_characters() {
         let raw = vec![b'\\'; 1 << 20];
-        assert_eq!(unescape(&raw, &Delimiters::STANDARD).len(), raw.len());
+        assert_eq!(unescape(&raw, &Delimiters::STANDARD, None).len(), raw.len());
     }
 
     proptest::proptest! {
@@ -204,7 +211,7 @@ mod tests {
             let structure = delimiters.all().into_iter().flatten().filter(|it| *it != delimiters.escape);
             structure.for_each(|delimiter| assert!(!raw.contains(&delimiter)));
             assert!(raw.iter().all(|byte| *byte >= b' ') && raw != b"\"\"");
-            assert_eq!(unescape(&raw, &delimiters), text.as_bytes());
+            assert_eq!(unescape(&raw, &delimiters, None), text.as_bytes());
         }
     }
 }

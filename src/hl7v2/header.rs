@@ -2,12 +2,12 @@
 //! that it can match to what it sent.
 
 use super::delimiters::Delimiters;
-use super::message::{Segment, lines, trim};
+use super::message::{lines, part, split, trim};
 
 /// MSH, as far as it is there.
 #[derive(Clone, Copy)]
 pub struct Header<'a> {
-    segment: Option<Segment<'a>>,
+    line: Option<&'a [u8]>,
     delimiters: Delimiters,
 }
 
@@ -16,8 +16,8 @@ impl<'a> Header<'a> {
     pub fn read(bytes: &'a [u8]) -> Self {
         let line = lines(trim(bytes)).next().filter(|line| line.starts_with(b"MSH"));
         let delimiters = line.and_then(Delimiters::read);
-        let segment = line.zip(delimiters).map(|(line, delimiters)| Segment::new(line, delimiters));
-        Self { segment, delimiters: delimiters.unwrap_or(Delimiters::STANDARD) }
+        let line = line.filter(|_| delimiters.is_some());
+        Self { line, delimiters: delimiters.unwrap_or(Delimiters::STANDARD) }
     }
 
     /// How the message is divided.
@@ -27,12 +27,19 @@ impl<'a> Header<'a> {
 
     /// A field, byte for byte.
     pub fn raw(&self, field: u16) -> &'a [u8] {
-        self.segment.map_or(b"", |segment| segment.field(field).raw())
+        let number = usize::from(field);
+        let found = match (self.line, number) {
+            (None, _) | (_, 0) => None,
+            (Some(line), 1) => line.get(3..4),
+            (Some(line), _) => split(line, Some(self.delimiters.field)).nth(number - 1),
+        };
+        found.unwrap_or_default()
     }
 
     /// A component, byte for byte.
     pub fn component(&self, field: u16, component: u16) -> &'a [u8] {
-        self.segment.map_or(b"", |segment| segment.field(field).get(1, component, 0).raw())
+        let first = part(self.raw(field), Some(self.delimiters.repetition), 1);
+        part(first.unwrap_or_default(), Some(self.delimiters.component), component).unwrap_or_default()
     }
 
     /// MSH-10, byte for byte.

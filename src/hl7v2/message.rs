@@ -7,7 +7,8 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use encoding_rs::Encoding;
+use memchr::{memchr, memchr_iter, memchr2, memchr3_iter};
 
 use super::delimiters::Delimiters;
 use super::escape::unescape;
@@ -94,11 +95,48 @@ pub enum ParseError {
     },
 }
 
+impl ParseError {
+    /// Where it is, in the words of the standard, where it can be said.
+    pub fn place(&self, bytes: &[u8]) -> Option<Path> {
+        let (segment, field) = match *self {
+            Self::TooManyFields { segment, .. } => (segment, 1),
+            Self::TooManyRepetitions { segment, field, .. } | Self::FieldTooLarge { segment, field, .. } => {
+                (segment, field)
+            }
+            _ => return None,
+        };
+        let names: Vec<&[u8]> = lines(trim(bytes)).take(segment).map(|line| line.get(..3).unwrap_or(line)).collect();
+        let name = *names.last()?;
+        let occurrence = names.iter().filter(|it| **it == name).count();
+        let [occurrence, field] = [occurrence, field].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+        Some(Path { segment: name.try_into().ok()?, occurrence, field, repetition: 1, component: 0, subcomponent: 0 })
+    }
+}
+
 /// A message.
 #[derive(Clone)]
 pub struct Message<'a> {
+    bytes: &'a [u8],
+    context: Context,
+    rows: Vec<Row>,
+    /// Where each field begins, the segment's name being the first; of all segments, one after the other.
+    starts: Vec<u32>,
+}
+
+/// Where a segment stands, and which of the starts are its fields'.
+#[derive(Clone, Copy)]
+struct Row {
+    begin: u32,
+    end: u32,
+    first: u32,
+}
+
+/// What it takes to divide and to read text.
+#[derive(Clone, Copy)]
+struct Context {
     delimiters: Delimiters,
-    segments: Vec<Segment<'a>>,
+    /// The character set that `\X..\` is written in, where it is not the one of the bytes.
+    encoding: Option<&'static Encoding>,
 }
 
 impl<'a> Message<'a> {
@@ -107,48 +145,166 @@ impl<'a> Message<'a> {
         Self::parse_within(bytes, &Limits::default())
     }
 
-    /// Reads a message.
+    /// Reads a message: one pass over its bytes.
     pub fn parse_within(bytes: &'a [u8], limits: &Limits) -> Result<Self, ParseError> {
-        if bytes.len() > limits.message_bytes_max {
-            return Err(ParseError::TooLarge { max: limits.message_bytes_max });
+        let message_bytes_max = limits.message_bytes_max.min(u32::MAX as usize);
+        if bytes.len() > message_bytes_max {
+            return Err(ParseError::TooLarge { max: message_bytes_max });
         }
-        let mut lines = lines(trim(bytes)).peekable();
-        let header = *lines.peek().ok_or(ParseError::Empty)?;
-        if !header.starts_with(b"MSH") {
+        let text = trim(bytes);
+        if text.is_empty() {
+            return Err(ParseError::Empty);
+        }
+        if !text.starts_with(b"MSH") {
             return Err(ParseError::NoHeader);
         }
-        let delimiters = Delimiters::read(header).ok_or(ParseError::Delimiters)?;
-        let mut segments = Vec::new();
-        for raw in lines {
-            if segments.len() == limits.segments_max {
-                return Err(ParseError::TooManySegments { max: limits.segments_max });
-            }
-            let segment = Segment { raw, delimiters };
-            segment.check(segments.len() + 1, limits)?;
-            segments.push(segment);
-        }
-        Ok(Self { delimiters, segments })
+        let delimiters = Delimiters::read(text).ok_or(ParseError::Delimiters)?;
+        let mut scan = Scan::new(text, delimiters.field, limits);
+        scan.run()?;
+        let context = Context { delimiters, encoding: None };
+        Ok(Self { bytes: text, context, rows: scan.rows, starts: scan.starts })
+    }
+
+    /// The same message, whose `\X..\` is in a character set of its own: the bytes were decoded before.
+    pub fn with_encoding(mut self, encoding: &'static Encoding) -> Self {
+        self.context.encoding = Some(encoding);
+        self
     }
 
     /// How it is divided.
     pub fn delimiters(&self) -> &Delimiters {
-        &self.delimiters
+        &self.context.delimiters
+    }
+
+    /// How many segments there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Never: a message has a header.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// All segments in order.
-    pub fn segments(&self) -> &[Segment<'a>] {
-        &self.segments
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment<'_, 'a>> {
+        (0..self.rows.len()).map(|at| self.segment_at(at))
     }
 
     /// The segments of a name, in order.
-    pub fn named(&self, name: [u8; 3]) -> impl Iterator<Item = Segment<'a>> {
-        self.segments.iter().copied().filter(move |segment| segment.name() == name)
+    pub fn named(&self, name: [u8; 3]) -> impl Iterator<Item = Segment<'_, 'a>> {
+        self.segments().filter(move |segment| segment.is_named(name))
     }
 
     /// What stands at a place.
     pub fn get(&self, path: Path) -> Value<'a> {
         let segment = self.named(path.segment).nth(usize::from(path.occurrence).saturating_sub(1));
         segment.map_or(Value::Absent, |segment| segment.get(path))
+    }
+
+    /// Puts the message together again from its smallest parts and from what stands between its segments: the bytes
+    /// that it was read from, without what was trimmed around them.
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes.len());
+        for (at, segment) in self.segments().enumerate() {
+            segment.write_into(&mut out);
+            let end = self.rows[at].end as usize;
+            let next = self.rows.get(at + 1).map_or(self.bytes.len(), |row| row.begin as usize);
+            out.extend_from_slice(&self.bytes[end..next]);
+        }
+        out
+    }
+
+    fn segment_at(&self, at: usize) -> Segment<'_, 'a> {
+        let row = self.rows[at];
+        let last = self.rows.get(at + 1).map_or(self.starts.len(), |next| next.first as usize);
+        Segment {
+            raw: &self.bytes[row.begin as usize..row.end as usize],
+            base: row.begin,
+            starts: &self.starts[row.first as usize..last],
+            context: self.context,
+        }
+    }
+}
+
+/// The one pass: every line break and every field separator, each once.
+struct Scan<'a, 'l> {
+    text: &'a [u8],
+    field: u8,
+    limits: &'l Limits,
+    rows: Vec<Row>,
+    starts: Vec<u32>,
+    /// Where the segment, and its last field, began; and which of the starts is its first.
+    begin: usize,
+    field_begin: usize,
+    first: usize,
+}
+
+impl<'a, 'l> Scan<'a, 'l> {
+    fn new(text: &'a [u8], field: u8, limits: &'l Limits) -> Self {
+        let starts = Vec::with_capacity(text.len().min(64 << 10) / 5 + 16);
+        let rows = Vec::with_capacity(16);
+        Self { text, field, limits, rows, starts, begin: 0, field_begin: 0, first: 0 }
+    }
+
+    fn run(&mut self) -> Result<(), ParseError> {
+        let text = self.text;
+        for at in memchr3_iter(self.field, b'\r', b'\n', text) {
+            if text[at] == self.field {
+                self.field_ends(at)?;
+                self.field_begin = at + 1;
+            } else {
+                self.segment_ends(at)?;
+                self.begin = at + 1;
+                self.field_begin = at + 1;
+            }
+        }
+        self.segment_ends(text.len())
+    }
+
+    fn field_ends(&mut self, end: usize) -> Result<(), ParseError> {
+        self.starts.push(self.field_begin as u32);
+        let length = end - self.field_begin;
+        if length > self.limits.repetitions_max.min(self.limits.field_bytes_max) {
+            self.check_long(end, length)?;
+        }
+        Ok(())
+    }
+
+    /// Only a field with at least so many bytes can have too many, or too many repetitions.
+    #[cold]
+    fn check_long(&self, end: usize, length: usize) -> Result<(), ParseError> {
+        let header = u8::from(self.text[self.begin..].starts_with(b"MSH"));
+        let segment = self.rows.len() + 1;
+        let field = self.starts.len() - 1 - self.first + usize::from(header);
+        let document = self.text[self.begin..].starts_with(b"OBX") && field == 5;
+        if length > self.limits.field_bytes_max && !document {
+            return Err(ParseError::FieldTooLarge { segment, field, max: self.limits.field_bytes_max });
+        }
+        let repetition = Delimiters::read(self.text).map_or(b'~', |delimiters| delimiters.repetition);
+        let max = self.limits.repetitions_max;
+        let separators = memchr_iter(repetition, &self.text[self.field_begin..end]);
+        if !document && separators.take(max).count() == max {
+            return Err(ParseError::TooManyRepetitions { segment, field, max });
+        }
+        Ok(())
+    }
+
+    fn segment_ends(&mut self, end: usize) -> Result<(), ParseError> {
+        if end == self.begin {
+            return Ok(());
+        }
+        self.field_ends(end)?;
+        if self.rows.len() == self.limits.segments_max {
+            return Err(ParseError::TooManySegments { max: self.limits.segments_max });
+        }
+        // The name is no field.
+        if self.starts.len() - self.first > self.limits.fields_max + 1 {
+            return Err(ParseError::TooManyFields { segment: self.rows.len() + 1, max: self.limits.fields_max });
+        }
+        self.rows.push(Row { begin: self.begin as u32, end: end as u32, first: self.first as u32 });
+        self.first = self.starts.len();
+        Ok(())
     }
 }
 
@@ -176,28 +332,33 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// A segment, known or not.
 #[derive(Clone, Copy)]
-pub struct Segment<'a> {
+pub struct Segment<'m, 'a> {
     raw: &'a [u8],
-    delimiters: Delimiters,
+    base: u32,
+    starts: &'m [u32],
+    context: Context,
 }
 
-impl<'a> Segment<'a> {
-    /// For the half-readable header of an answer.
-    pub(super) fn new(raw: &'a [u8], delimiters: Delimiters) -> Self {
-        Self { raw, delimiters }
-    }
-
+impl<'a> Segment<'_, 'a> {
     /// Its name; what is shorter or longer than a name is its own.
     pub fn name(&self) -> &'a [u8] {
-        if self.raw.starts_with(b"MSH") {
-            return &self.raw[..3];
-        }
-        split(self.raw, Some(self.delimiters.field)).next().unwrap_or_default()
+        if self.is_header() { &self.raw[..3] } else { self.part(0).unwrap_or_default() }
+    }
+
+    /// Has it this name?
+    pub fn is_named(&self, name: [u8; 3]) -> bool {
+        self.raw.starts_with(&name) && self.raw.get(3).is_none_or(|next| *next == self.context.delimiters.field)
     }
 
     /// Its bytes, without its end.
     pub fn raw(&self) -> &'a [u8] {
         self.raw
+    }
+
+    /// The number of its last field.
+    pub fn fields(&self) -> u16 {
+        let last = self.starts.len() - usize::from(!self.is_header());
+        u16::try_from(last).unwrap_or(u16::MAX)
     }
 
     /// A field, as it stands. MSH-1 is the character that divides fields, MSH-2 is never divided.
@@ -207,10 +368,10 @@ impl<'a> Segment<'a> {
         let raw = match (self.is_header(), number) {
             (_, 0) => None,
             (true, 1) => self.raw.get(3..4),
-            (true, _) => split(self.raw, Some(self.delimiters.field)).nth(number - 1),
-            (false, _) => split(self.raw, Some(self.delimiters.field)).nth(number),
+            (true, _) => self.part(number - 1),
+            (false, _) => self.part(number),
         };
-        Field { raw: raw.unwrap_or_default(), delimiters: self.delimiters, literal }
+        Field { raw: raw.unwrap_or_default(), context: self.context, literal }
     }
 
     /// What stands at a place in this segment; the path's segment and occurrence do not matter.
@@ -218,26 +379,42 @@ impl<'a> Segment<'a> {
         self.field(path.field).get(path.repetition, path.component, path.subcomponent)
     }
 
+    /// What stands between two separators; the name is the first.
+    fn part(&self, at: usize) -> Option<&'a [u8]> {
+        let begin = (self.starts.get(at)? - self.base) as usize;
+        let end = self.starts.get(at + 1).map_or(self.raw.len(), |next| (next - self.base) as usize - 1);
+        Some(&self.raw[begin..end])
+    }
+
     fn is_header(&self) -> bool {
         self.raw.starts_with(b"MSH")
     }
 
-    fn check(&self, segment: usize, limits: &Limits) -> Result<(), ParseError> {
-        let skipped = if self.is_header() { 1 } else { 0 };
-        let document = self.raw.starts_with(b"OBX");
-        for (at, raw) in split(self.raw, Some(self.delimiters.field)).enumerate() {
-            let field = at + skipped;
-            if field > limits.fields_max {
-                return Err(ParseError::TooManyFields { segment, max: limits.fields_max });
+    fn write_into(&self, out: &mut Vec<u8>) {
+        let delimiters = self.context.delimiters;
+        for at in 0..self.starts.len() {
+            if at > 0 {
+                out.push(delimiters.field);
             }
-            if raw.len() > limits.field_bytes_max && !(document && field == 5) {
-                return Err(ParseError::FieldTooLarge { segment, field, max: limits.field_bytes_max });
-            }
-            if split(raw, Some(self.delimiters.repetition)).nth(limits.repetitions_max).is_some() {
-                return Err(ParseError::TooManyRepetitions { segment, field, max: limits.repetitions_max });
+            let raw = self.part(at).unwrap_or_default();
+            let literal = at == 0 || (self.is_header() && at == 1);
+            if literal {
+                out.extend_from_slice(raw);
+            } else {
+                join(out, raw, &[Some(delimiters.repetition), Some(delimiters.component), delimiters.subcomponent]);
             }
         }
-        Ok(())
+    }
+}
+
+/// Divides by the first separator, each part by the next, and puts all of it together again.
+fn join(out: &mut Vec<u8>, raw: &[u8], separators: &[Option<u8>]) {
+    let Some((separator, finer)) = separators.split_first() else { return out.extend_from_slice(raw) };
+    for (at, part) in split(raw, *separator).enumerate() {
+        if at > 0 {
+            out.extend(separator);
+        }
+        join(out, part, finer);
     }
 }
 
@@ -245,7 +422,7 @@ impl<'a> Segment<'a> {
 #[derive(Clone, Copy)]
 pub struct Field<'a> {
     raw: &'a [u8],
-    delimiters: Delimiters,
+    context: Context,
     literal: bool,
 }
 
@@ -261,30 +438,37 @@ impl<'a> Field<'a> {
         u16::try_from(count).unwrap_or(u16::MAX)
     }
 
+    /// How many components a repetition has.
+    pub fn components(&self, repetition: u16) -> u16 {
+        let whole = part(self.raw, self.repetition(), repetition).unwrap_or_default();
+        let count = split(whole, Some(self.context.delimiters.component)).count();
+        u16::try_from(if whole.is_empty() { 0 } else { count }).unwrap_or(u16::MAX)
+    }
+
     /// A part of it. Component 0 is the whole repetition, sub-component 0 the whole component. A simple value
     /// where parts are expected is the first of them (2.8: how versions stay compatible); a part of what is to
     /// be deleted is to be deleted.
     pub fn get(&self, repetition: u16, component: u16, subcomponent: u16) -> Value<'a> {
-        let whole = nth(self.raw, self.repetition(), repetition);
+        let whole = part(self.raw, self.repetition(), repetition);
         if self.literal || component == 0 || whole == Some(NULL) {
             return self.value(whole);
         }
-        let part = whole.and_then(|raw| nth(raw, Some(self.delimiters.component), component));
-        if subcomponent == 0 || part == Some(NULL) {
-            return self.value(part);
+        let found = whole.and_then(|raw| part(raw, Some(self.context.delimiters.component), component));
+        if subcomponent == 0 || found == Some(NULL) {
+            return self.value(found);
         }
-        self.value(part.and_then(|raw| nth(raw, self.delimiters.subcomponent, subcomponent)))
+        self.value(found.and_then(|raw| part(raw, self.context.delimiters.subcomponent, subcomponent)))
     }
 
     fn repetition(&self) -> Option<u8> {
-        (!self.literal).then_some(self.delimiters.repetition)
+        (!self.literal).then_some(self.context.delimiters.repetition)
     }
 
     fn value(&self, raw: Option<&'a [u8]>) -> Value<'a> {
         match raw {
             None | Some(b"") => Value::Absent,
             Some(NULL) if !self.literal => Value::Null,
-            Some(raw) => Value::Present(Text { raw, escapes: (!self.literal).then_some(self.delimiters) }),
+            Some(raw) => Value::Present(Text { raw, escapes: (!self.literal).then_some(self.context) }),
         }
     }
 }
@@ -345,13 +529,14 @@ impl<'a> Value<'a> {
 pub struct Text<'a> {
     raw: &'a [u8],
     /// `None` for MSH-1 and MSH-2, which are never unescaped.
-    escapes: Option<Delimiters>,
+    escapes: Option<Context>,
 }
 
 impl<'a> Text<'a> {
     /// With escape sequences resolved, in the character set of the message.
     pub fn bytes(&self) -> Cow<'a, [u8]> {
-        self.escapes.map_or(Cow::Borrowed(self.raw), |delimiters| unescape(self.raw, &delimiters))
+        let Some(Context { delimiters, encoding }) = self.escapes else { return Cow::Borrowed(self.raw) };
+        unescape(self.raw, &delimiters, encoding)
     }
 }
 
@@ -362,7 +547,7 @@ impl std::fmt::Debug for Text<'_> {
 }
 
 /// The parts between separators; without a separator the whole is the one part.
-fn split(raw: &[u8], separator: Option<u8>) -> impl Iterator<Item = &[u8]> {
+pub(super) fn split(raw: &[u8], separator: Option<u8>) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(raw);
     std::iter::from_fn(move || {
         let whole = rest?;
@@ -373,129 +558,9 @@ fn split(raw: &[u8], separator: Option<u8>) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The `n`-th part, counted from 1.
-fn nth(raw: &[u8], separator: Option<u8>, n: u16) -> Option<&[u8]> {
+pub(super) fn part(raw: &[u8], separator: Option<u8>, n: u16) -> Option<&[u8]> {
     split(raw, separator).nth(usize::from(n).checked_sub(1)?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLE: &[u8] = b"MSH|^~\\&|A|B|C|D|20261121||ADT^A31|x\\F\\1|P|2.4\rPID|1||9990000018^^^NHS&2.16&ISO^NH~77^^^RH8^PI||O'Neill^Zo\\XC3AB\\||\"\"|1\rZZZ|what^ever\rNTE|1||one\rNTE|2||two";
-
-    fn text(message: &Message<'_>, path: &str) -> Option<String> {
-        message.get(Path::parse(path).unwrap()).text().map(Cow::into_owned)
-    }
-
-    #[test]
-    fn finds_what_stands_at_a_place() {
-        let message = Message::parse(SAMPLE).unwrap();
-        for (path, expected) in [
-            ("MSH-1", "|"),
-            ("MSH-2", "^~\\&"),
-            ("MSH-3", "A"),
-            ("MSH-9.2", "A31"),
-            ("MSH-10", "x|1"),
-            ("PID-3.1", "9990000018"),
-            ("PID-3.4.1", "NHS"),
-            ("PID-3.4.2", "2.16"),
-            ("PID-3[2].5", "PI"),
-            ("PID-1.1.1", "1"),
-            ("ZZZ-1.2", "ever"),
-            ("NTE[2]-3", "two"),
-        ] {
-            assert_eq!(text(&message, path).as_deref(), Some(expected), "{path}");
-        }
-        assert_eq!(message.segments().len(), 5);
-    }
-
-    #[test]
-    fn absent_null_and_present_are_three_things() {
-        let message = Message::parse(SAMPLE).unwrap();
-        let get = |path: &str| message.get(Path::parse(path).unwrap());
-        assert!(get("PID-7").is_null() && get("PID-7.2.1").is_null());
-        assert!(get("PID-2").is_absent() && get("PID-99").is_absent() && get("PID[2]-1").is_absent());
-        assert!(get("PID-3.2").is_absent() && get("PID-3[3].1").is_absent() && get("PV1-1").is_absent());
-        assert!(matches!(get("PID-8"), Value::Present(_)));
-        assert!(get("PID-7").text().is_none());
-    }
-
-    #[test]
-    fn tolerates_what_real_senders_do() {
-        let header = "MSH|^~\\&|A";
-        for body in [
-            format!("{header}\rPID|1\r"),
-            format!("{header}\nPID|1"),
-            format!("{header}\r\nPID|1\r\n"),
-            format!("\u{feff}\r\n{header}\r\r\n\nPID|1\r\x1a"),
-        ] {
-            let message = Message::parse(body.as_bytes()).unwrap();
-            assert_eq!(text(&message, "PID-1").as_deref(), Some("1"), "{body:?}");
-            assert_eq!(message.segments().len(), 2, "{body:?}");
-        }
-    }
-
-    #[test]
-    fn says_why_bytes_are_not_a_message() {
-        for (bytes, error) in [
-            (&b""[..], ParseError::Empty),
-            (b"\r\n \x1a", ParseError::Empty),
-            (b"PID|1", ParseError::NoHeader),
-            (b"MS", ParseError::NoHeader),
-            (b"MSH", ParseError::Delimiters),
-            (b"MSH|^^~&|", ParseError::Delimiters),
-        ] {
-            assert_eq!(Message::parse(bytes).err(), Some(error), "{}", bytes.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn holds_its_limits() {
-        let limits =
-            Limits { message_bytes_max: 200, segments_max: 3, fields_max: 9, repetitions_max: 2, field_bytes_max: 20 };
-        let parse = |body: &str| Message::parse_within(format!("MSH|^~\\&|A\r{body}").as_bytes(), &limits).err();
-        assert_eq!(parse("PID|1\rPV1|1"), None);
-        assert_eq!(parse("PID|1\rPV1|1\rNTE|1"), Some(ParseError::TooManySegments { max: 3 }));
-        assert_eq!(parse("PID|||||||||"), None);
-        assert_eq!(parse("PID||||||||||"), Some(ParseError::TooManyFields { segment: 2, max: 9 }));
-        assert_eq!(parse("PID|a~b"), None);
-        assert_eq!(parse("PID|a~b~c"), Some(ParseError::TooManyRepetitions { segment: 2, field: 1, max: 2 }));
-        let long = "x".repeat(21);
-        assert_eq!(parse(&format!("PID||{long}")), Some(ParseError::FieldTooLarge { segment: 2, field: 2, max: 20 }));
-        assert_eq!(parse(&format!("OBX|||||{long}")), None);
-        assert_eq!(parse(&"x".repeat(200)), Some(ParseError::TooLarge { max: 200 }));
-    }
-
-    #[test]
-    fn no_byte_makes_it_panic() {
-        let mut seed = 7_u64;
-        for _ in 0..20_000 {
-            let mut bytes = b"MSH|^~\\&|".to_vec();
-            for _ in 0..40 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                bytes.push(b"|^~\\&\r\n\"MSHPID1X.\xff\x0b\x1c"[(seed >> 33) as usize % 20]);
-            }
-            let from = (seed >> 40) as usize % 10;
-            if let Ok(message) = Message::parse(&bytes[from..]) {
-                for segment in message.segments() {
-                    segment.name();
-                    (0..12)
-                        .for_each(|n| drop((0..4).map(|c| segment.field(n).get(1, c, c).bytes()).collect::<Vec<_>>()));
-                }
-            }
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn fields_joined_again_are_the_segment(raw in "(PID|ZZ1|NTE)(\\|[A-Z^~&\"]{0,6}){0,9}") {
-            let bytes = format!("MSH|^~\\&|\r{raw}\r");
-            let message = Message::parse(bytes.as_bytes()).unwrap();
-            let segment = message.segments()[1];
-            let count = raw.matches('|').count() as u16;
-            let fields: Vec<_> = (1..=count).map(|number| segment.field(number).raw()).collect();
-            let joined = std::iter::once(segment.name()).chain(fields).collect::<Vec<_>>().join(&b'|');
-            assert_eq!(joined, raw.as_bytes());
-        }
-    }
-}
+mod tests;

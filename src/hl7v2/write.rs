@@ -188,7 +188,7 @@ mod tests {
             w.segment("NTE").formatted(3, hostile).parts(4, &[hostile, hostile]);
         });
         let message = Message::parse(message.as_bytes()).unwrap();
-        assert_eq!(message.segments().len(), 2);
+        assert_eq!(message.len(), 2);
         for path in ["MSH-3", "NTE-4.1", "NTE-4.2"] {
             assert_eq!(message.get(Path::of(path)).text().unwrap(), hostile, "{path}");
         }

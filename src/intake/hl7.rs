@@ -1,70 +1,239 @@
-//! HL7 v2 on its way in. Kept before it is answered, answered the same when it comes again. Which events
-//! are taken follows from the table in `pas`; so far none is, so the answer is a truthful AR.
+//! HL7 v2 on its way in: read, decided, durable, and only then acknowledged.
+//!
+//! A message is decided in the transaction that keeps it, so there is nothing to recover after a crash: what was
+//! acknowledged has had its effect. What cannot be applied is kept in quarantine with its reason and its place, for a
+//! person ([`Settled`]). A repeat (same channel, MSH-3, MSH-4, MSH-10 and bytes) gets the first answer, byte for byte.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Intake;
+use crate::booking::command::Command;
+use crate::booking::decision::{Decision, Refusal};
 use crate::hl7v2::ack::{Mode, Problem, Reply, Verdict as Acknowledged};
+use crate::hl7v2::batch;
+use crate::hl7v2::delimiters::Delimiters;
 use crate::hl7v2::header::Header;
-use crate::issue::{HL7_EVENT_UNSUPPORTED, HL7_NO_HEADER, Issue};
-use crate::store::{Answer, Message, Verdict, Work};
+use crate::hl7v2::write::Writer;
+use crate::issue::{Issue, PERSON_DECIDED, Severity};
+use crate::pas::inbound::dialect::Dialect;
+use crate::pas::inbound::reading::Found;
+use crate::pas::inbound::{self, Surroundings};
+use crate::store::{self, Answer, Message, Settled, Settles, Verdict, Work};
 
-impl Intake {
-    /// One message of a channel. `None`: the connection is to be closed without an answer, so that the sender
-    /// keeps the message; so it is when it could not be kept here. An empty answer: the sender wants none.
-    pub async fn receive_hl7(&self, channel: &str, organisation: &str, body: Vec<u8>) -> Option<Vec<u8>> {
-        let (message, acknowledgement) = assess(channel, organisation, body);
-        let answer = Answer { status: 0, body: Some(acknowledgement.clone()), letters: Vec::new() };
-        match self.store.submit(message, Work::Refuse(answer)).await {
-            Ok(Verdict::Repeated { answer } | Verdict::Refused { answer, .. }) => Some(answer.body.unwrap_or_default()),
-            Ok(_) => Some(acknowledgement),
-            Err(error) => {
-                tracing::error!(%error, channel, "a message could not be kept and was not answered");
-                None
-            }
-        }
+/// Longest wait for a message to be durable. Peers send again after ten seconds or more; the connection is closed
+/// before that, so that a late answer is never taken for the next message's.
+const DURABLE_WITHIN: Duration = Duration::from_secs(5);
+/// Stands between the answers to one message where they are kept; no answer holds it.
+const BETWEEN_ANSWERS: u8 = 0x1C;
+
+/// A channel that messages come in by.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Its name.
+    pub channel: String,
+    /// The organisation that speaks on it (ODS code); empty: not known.
+    pub organisation: String,
+    /// How its messages are read.
+    pub dialect: Dialect,
+}
+
+/// A message that is ready for the store.
+pub struct Prepared {
+    /// For the journal.
+    pub message: Message,
+    /// What is to be done with it.
+    pub work: Work,
+    /// The answers, should it be accepted.
+    accepted: Vec<u8>,
+}
+
+impl Prepared {
+    /// The answers, should it be accepted; 1C stands between them.
+    pub fn accepted(&self) -> &[u8] {
+        &self.accepted
     }
 }
 
-fn assess(channel: &str, organisation: &str, body: Vec<u8>) -> (Message, Vec<u8>) {
-    let header = Header::read(&body);
-    let readable = !header.raw(9).is_empty();
-    let (issue, code) = if readable {
-        (Issue::new(&HL7_EVENT_UNSUPPORTED, "MSH-9"), 200)
-    } else {
-        (Issue::new(&HL7_NO_HEADER, "MSH"), 100)
-    };
-    let now = Timestamp::now();
-    let problem = Problem { code, application_code: issue.code.id, text: issue.code.meaning, ..Problem::default() };
-    let id = Uuid::now_v7();
-    let control_id = id.simple().to_string();
-    let answers = Mode::of(&header).answers(Acknowledged::Rejected);
-    let acknowledgement = answers.into_iter().flatten().next().map(|code| {
-        let at = now.strftime("%Y%m%d%H%M%S+0000").to_string();
-        let reply =
-            Reply { code, control_id: &control_id[12..], at: &at, text: "", problems: &[problem], version: "2.4" };
-        reply.render(&header)
-    });
-    let message = Message {
-        id,
-        received_at: now,
-        channel: "mllp",
-        caller: channel.to_owned(),
-        organisation: organisation.to_owned(),
-        kind: header.event(),
-        key: readable.then(|| key(channel, &header, &body)),
-        correlation: String::new(),
-        bundle: String::from_utf8_lossy(header.control_id()).into_owned(),
-        issues: vec![issue],
-        body,
-    };
-    (message, acknowledgement.unwrap_or_default())
+impl Intake {
+    /// One frame of a channel, with a message or a batch of them. `None`: the connection is to be closed without an
+    /// answer, so that the sender keeps the message; so it is when it could not be kept here.
+    pub async fn receive_hl7(&self, feed: &Feed, body: Vec<u8>) -> Option<Vec<Vec<u8>>> {
+        match batch::read(&body).filter(|batch| !batch.messages.is_empty()) {
+            Some(batch) => self.receive_batch(feed, &batch).await.map(|answer| vec![answer]),
+            None => self.receive_one(feed, body).await,
+        }
+    }
+
+    async fn receive_one(&self, feed: &Feed, body: Vec<u8>) -> Option<Vec<Vec<u8>>> {
+        let Prepared { message, work, accepted } = prepare(feed, body, self.settings.sandbox, None);
+        let answers = match timeout(DURABLE_WITHIN, self.store.submit(message, work)).await {
+            Ok(Ok(Verdict::Accepted { .. })) => accepted,
+            Ok(Ok(
+                Verdict::Refused { answer, .. } | Verdict::Duplicate { answer, .. } | Verdict::Repeated { answer },
+            )) => answer.body.unwrap_or_default(),
+            Ok(Err(error)) => {
+                tracing::error!(%error, channel = feed.channel, "a message could not be kept and was not answered");
+                return None;
+            }
+            Err(_) => {
+                tracing::error!(channel = feed.channel, "a message was not durable in time and was not answered");
+                return None;
+            }
+        };
+        Some(separate(&answers))
+    }
+
+    /// Each message by itself; what was applied stays applied, whatever the envelope says. The answer is a batch of
+    /// theirs.
+    async fn receive_batch(&self, feed: &Feed, batch: &batch::Batch<'_>) -> Option<Vec<u8>> {
+        let mut answers = Vec::new();
+        for message in &batch.messages {
+            answers.extend(self.receive_one(feed, message.to_vec()).await?);
+        }
+        Some(batch_answer(batch, &answers))
+    }
 }
 
-/// The same message again: channel, MSH-3, MSH-4, MSH-10 and the bytes.
-fn key(channel: &str, header: &Header<'_>, body: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
+fn batch_answer(batch: &batch::Batch<'_>, answers: &[Vec<u8>]) -> Vec<u8> {
+    let comment = batch.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut head = Writer::new(Delimiters::STANDARD);
+    let mut bhs = head.segment("BHS");
+    bhs.raw(1, b"^~\\&").text(6, &now_hl7(Timestamp::now())).text(9, &comment).raw(11, batch.control_id);
+    drop(bhs);
+    let mut tail = Writer::new(Delimiters::STANDARD);
+    tail.segment("BTS").text(1, &answers.len().to_string()).text(2, &comment);
+    let mut out = head.finish();
+    answers.iter().for_each(|answer| out.extend_from_slice(answer));
+    out.extend_from_slice(&tail.finish());
+    out
+}
+
+/// Reads a message and says what is to be done with it. `settles`: a person has this quarantined message read again.
+pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settles>) -> Prepared {
+    let now = Timestamp::now();
+    let outcome = inbound::read(&body, &feed.dialect, Surroundings { sandbox, now });
+    let header = Header::read(&body);
+    let problems: Vec<Problem<'_>> = outcome.found.iter().map(problem).collect();
+    let answers = |verdict, problems: &[Problem<'_>]| {
+        if outcome.silent { Vec::new() } else { acknowledge(&header, verdict, problems, now) }
+    };
+    let accepted = answers(Acknowledged::Accepted, &[]);
+    let work = match outcome.event {
+        Some(event) => {
+            let command = Box::new(Command::Feed(Box::new(event)));
+            let refused = answers(Acknowledged::Error, &[]);
+            Work::Decide { command, answer: decided(accepted.clone(), refused) }
+        }
+        None => Work::Refuse(kept(answers(outcome.verdict, &problems))),
+    };
+    let message = Message {
+        id: Uuid::now_v7(),
+        received_at: now,
+        channel: if settles.is_some() { "cli" } else { "mllp" },
+        caller: feed.channel.clone(),
+        organisation: feed.organisation.clone(),
+        key: key(feed, &header, &body).filter(|_| settles.is_none()),
+        correlation: correlation(&header),
+        bundle: String::from_utf8_lossy(header.control_id()).into_owned(),
+        issues: outcome.found.iter().map(|found| found.issue.clone()).collect(),
+        kind: outcome.kind,
+        body,
+        feed: Some(store::Feed { settles, counted: true }),
+    };
+    Prepared { message, work, accepted }
+}
+
+/// A person has decided that a quarantined message will not be applied; the reason is what is kept.
+pub fn skip(message: Uuid, reason: &str, who: &str) -> (Message, Work) {
+    let settles = Some(Settles { message, as_what: Settled::Skipped });
+    let message = Message {
+        id: Uuid::now_v7(),
+        received_at: Timestamp::now(),
+        channel: "cli",
+        caller: who.to_owned(),
+        organisation: String::new(),
+        kind: "skip".to_owned(),
+        key: None,
+        correlation: String::new(),
+        bundle: message.to_string(),
+        body: reason.as_bytes().to_vec(),
+        issues: vec![reasoned(reason)],
+        feed: Some(store::Feed { settles, counted: false }),
+    };
+    let event = crate::booking::feed::Event {
+        source: String::new(),
+        version: crate::booking::feed::Version { at: message.received_at, sequence: 0 },
+        origin: Default::default(),
+        who: None,
+        wish: crate::booking::feed::Wish::Nothing,
+    };
+    let work = Work::Decide {
+        command: Box::new(Command::Feed(Box::new(event))),
+        answer: Box::new(|_: &Result<Decision, Refusal>| Answer::default()),
+    };
+    (message, work)
+}
+
+/// Why a person decided as they did.
+pub fn reasoned(reason: &str) -> Issue {
+    Issue::with(&PERSON_DECIDED, "", reason.to_owned())
+}
+
+/// What was held for a person here is safe, and nothing that its sender could mend.
+fn decided(accepted: Vec<u8>, refused: Vec<u8>) -> store::AnswerFn {
+    Box::new(move |result: &Result<Decision, Refusal>| match result {
+        Err(refusal) if !refusal.alarm => kept(refused),
+        Ok(_) | Err(_) => kept(accepted),
+    })
+}
+
+fn kept(answers: Vec<u8>) -> Answer {
+    Answer { status: 0, body: Some(answers), letters: Vec::new() }
+}
+
+fn acknowledge(header: &Header<'_>, verdict: Acknowledged, problems: &[Problem<'_>], now: Timestamp) -> Vec<u8> {
+    let codes = Mode::of(header).answers(verdict);
+    let answers = codes.into_iter().flatten().map(|code| {
+        let id = Uuid::now_v7().simple().to_string();
+        let control_id = &id[12..];
+        let text = problems.first().map_or("", |problem| problem.application_code);
+        Reply { code, control_id, at: &now_hl7(now), text, problems, version: "2.4" }.render(header)
+    });
+    answers.collect::<Vec<_>>().join(&BETWEEN_ANSWERS)
+}
+
+fn separate(answers: &[u8]) -> Vec<Vec<u8>> {
+    let answers = answers.split(|byte| *byte == BETWEEN_ANSWERS).filter(|answer| !answer.is_empty());
+    answers.map(<[u8]>::to_vec).collect()
+}
+
+fn now_hl7(now: Timestamp) -> String {
+    now.strftime("%Y%m%d%H%M%S+0000").to_string()
+}
+
+fn problem(found: &Found) -> Problem<'_> {
+    Problem {
+        place: found.path,
+        code: inbound::table_0357(found),
+        lenient: found.issue.severity != Severity::Error,
+        application_code: found.issue.code.id,
+        text: found.issue.code.meaning,
+    }
+}
+
+/// The sender, within whom a control id is unique.
+fn correlation(header: &Header<'_>) -> String {
+    let text = |field| String::from_utf8_lossy(header.component(field, 1)).into_owned();
+    format!("{}|{}", text(3), text(4))
+}
+
+/// The same message again: channel, MSH-3, MSH-4, MSH-10 and the bytes. Without a control id nothing is the same.
+fn key(feed: &Feed, header: &Header<'_>, body: &[u8]) -> Option<String> {
     let hash = Sha256::new_with_prefix(header.raw(3))
         .chain_update([0])
         .chain_update(header.raw(4))
@@ -73,5 +242,6 @@ fn key(channel: &str, header: &Header<'_>, body: &[u8]) -> String {
         .chain_update([0])
         .chain_update(body)
         .finalize();
-    format!("hl7:{channel}:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    (!header.control_id().is_empty()).then(|| format!("hl7:{}:{hash}", feed.channel))
 }

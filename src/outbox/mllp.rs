@@ -16,8 +16,9 @@ use tracing::debug;
 
 use super::destination::Peer;
 use super::outcome::Outcome;
-use crate::hl7v2::ack::Received;
+use crate::hl7v2::ack::{Mode, Received, Verdict};
 use crate::hl7v2::frame::{FrameError, Mllp, wrap};
+use crate::hl7v2::header::Header;
 
 trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
@@ -72,6 +73,32 @@ fn is_alive(line: &mut FramedRead<Box<dyn Transport>, Mllp>) -> bool {
             Some(Some(Err(_)) | None) => return false,
         }
     }
+}
+
+/// Sends messages one after the other on one connection, for whoever tries a peer out: each waits for the answer to
+/// exactly its control id. `each` is given every answer that comes, with the number of the message.
+pub async fn send_all(peer: &Peer, messages: &[Vec<u8>], mut each: impl FnMut(usize, &[u8])) -> Result<(), String> {
+    let transport = timeout(peer.connect_timeout, connect(peer)).await;
+    let transport = transport.map_err(|_| "timeout while connecting".to_owned())?.map_err(|error| text(&error))?;
+    let mut line = FramedRead::new(transport, Mllp::default());
+    for (number, message) in messages.iter().enumerate() {
+        let frame = wrap(message).map_err(|error| error.to_string())?;
+        line.get_mut().write_all(&frame).await.map_err(|error| text(&error))?;
+        line.get_mut().flush().await.map_err(|error| text(&error))?;
+        let wanted = Header::read(message);
+        let expected = Mode::of(&wanted).answers(Verdict::Accepted).into_iter().flatten().count();
+        let mut answered = 0;
+        while answered < expected {
+            let answer = timeout(peer.ack_timeout, line.next()).await.map_err(|_| "timeout".to_owned())?;
+            let answer = answer.ok_or("the connection was closed before an answer")?.map_err(|it| it.to_string())?;
+            each(number, &answer);
+            let received = Received::read(&answer).filter(|it| it.answers == wanted.control_id());
+            let Some(received) = received else { continue };
+            // What is not accepted may have no second answer.
+            answered = if received.code.is_some_and(|code| code.is_success()) { answered + 1 } else { expected };
+        }
+    }
+    Ok(())
 }
 
 async fn exchange(

@@ -15,7 +15,7 @@ pub mod backoff;
 pub mod destination;
 mod dispatcher;
 pub mod health;
-mod mllp;
+pub mod mllp;
 mod outcome;
 
 use destination::Destination;

@@ -133,6 +133,13 @@ impl Default for Zone {
     }
 }
 
+impl Zone {
+    /// The rules of its clock.
+    pub fn get(&self) -> &TimeZone {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for Zone {
     type Error = jiff::Error;
 

@@ -15,6 +15,7 @@ use crate::hl7v2::delimiters::Delimiters;
 use crate::hl7v2::write::Writer;
 
 pub mod channel;
+pub mod inbound;
 mod segment;
 
 mod ref_i12;

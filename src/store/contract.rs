@@ -89,7 +89,7 @@ pub(crate) fn a_repeat_of_what_was_accepted_does_nothing(store: &dyn Store) {
     let again = place_referral(None);
     let id = again.referral.id.0;
     let verdict = submit(store, "k", Command::PlaceReferral(again)).unwrap();
-    assert!(matches!(verdict, Verdict::Duplicate { first: it } if it == first), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Duplicate { first: it, .. } if it == first), "{verdict:?}");
     assert_eq!(store.referral_resource(id).unwrap(), None);
     assert_eq!((count_of(store, "accepted"), count_of(store, "duplicate")), (1, 1));
     assert_eq!(store.message_list(&all()).unwrap()[0].key, None);

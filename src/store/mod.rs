@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, State};
+use crate::booking::feed::Telling;
 use crate::booking::identifier::ServiceId;
 use crate::booking::nhs_number::NhsNumber;
 use crate::booking::service::Service;
@@ -46,6 +47,64 @@ pub struct Message {
     pub body: Vec<u8>,
     /// What was found wrong or remarkable before a decision was sought. No patient data.
     pub issues: Vec<Issue>,
+    /// It is of a hospital's feed, whose messages are counted by what became of them.
+    pub feed: Option<Feed>,
+}
+
+/// What is particular to a message of a feed.
+#[derive(Clone, Debug, Default)]
+pub struct Feed {
+    /// A quarantined message that a person settles by this one.
+    pub settles: Option<Settles>,
+    /// It is a message itself, and not only a person's decision about one.
+    pub counted: bool,
+}
+
+/// What a person decided about a quarantined message.
+#[derive(Clone, Debug)]
+pub struct Settles {
+    /// Which.
+    pub message: Uuid,
+    /// What was decided.
+    pub as_what: Settled,
+}
+
+/// What can be decided about a quarantined message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It was read again, by what is configured now.
+    Replayed,
+    /// It will not be applied.
+    Skipped,
+    /// It was read again as another channel's.
+    Rerouted,
+}
+
+impl Settled {
+    /// The name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replayed => "replayed",
+            Self::Skipped => "skipped",
+            Self::Rerouted => "rerouted",
+        }
+    }
+}
+
+/// A message of a feed and what became of it.
+#[derive(Clone, Debug, serde::Serialize)]
+#[allow(missing_docs)]
+pub struct FeedRow {
+    pub message: Uuid,
+    pub channel: String,
+    pub kind: String,
+    /// `applied`, `stale`, `ignored`, `duplicate`, `quarantined`, `replayed`, `skipped` or `rerouted`.
+    pub state: String,
+    /// Why it is in quarantine: the `ONW-…` code …
+    pub code: Option<String>,
+    /// … and where.
+    pub place: Option<String>,
+    pub received_at: Timestamp,
 }
 
 /// What is to be done with a message.
@@ -100,7 +159,7 @@ pub enum Verdict {
     /// Kept, with the reason.
     Refused { refusal: Option<Refusal>, answer: Answer },
     /// The key was answered with success before; nothing was done.
-    Duplicate { first: Uuid },
+    Duplicate { first: Uuid, answer: Answer },
     /// The key was refused before; this is that answer.
     Repeated { answer: Answer },
 }
@@ -368,6 +427,13 @@ pub trait Store: Send + Sync {
     fn message_show(&self, id: Uuid) -> Result<Option<(MessageRow, Vec<u8>, Answer)>, StoreError>;
     /// How many messages there are of each outcome.
     fn message_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// Messages of feeds in a state, oldest first.
+    fn feed_list(&self, state: &str, limit: usize) -> Result<Vec<FeedRow>, StoreError>;
+    /// How many messages of feeds are in each state.
+    fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
+    /// What referrers are to be told of what hospitals changed, oldest first.
+    fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError>;
 
     /// How sure it is that it can make things durable; reads no disk.
     fn health(&self) -> Health;

@@ -100,6 +100,7 @@ fn message() -> Message {
         bundle: String::new(),
         body: b"the bytes".to_vec(),
         issues: Vec::new(),
+        feed: None,
     }
 }
 

@@ -140,6 +140,8 @@ fn tables_of_what_is_supported_follow_the_code() {
 fn what_a_pas_gets_follows_the_code() {
     assert_table("docs/hl7v2.md", "hl7v2", &pas::support_table());
     assert_table("docs/hl7v2.md", "channel", &settings::channel());
+    assert_table("docs/hl7v2.md", "feed", &pas::inbound::support_table());
+    assert_table("docs/hl7v2.md", "dialect", &settings::dialect());
 }
 
 #[test]

@@ -35,8 +35,8 @@ async fn running(options: Options) -> Running {
             match message.as_slice() {
                 b"close" => None,
                 b"silent" => Some(Vec::new()),
-                b"slow" => sleep(Duration::from_millis(200)).map(|()| Some(b"re:slow".to_vec())).await,
-                _ => Some([b"re:", &message[..]].concat()),
+                b"slow" => sleep(Duration::from_millis(200)).map(|()| Some(vec![b"re:slow".to_vec()])).await,
+                _ => Some(vec![[b"re:", &message[..]].concat()]),
             }
         }
         .boxed()

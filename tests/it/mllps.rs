@@ -94,7 +94,7 @@ async fn the_listener_takes_those_it_knows_over_tls_and_no_others() {
     let pki = pki();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let handler: Handler = Arc::new(|message, _| async move { Some(message) }.boxed());
+    let handler: Handler = Arc::new(|message, _| async move { Some(vec![message]) }.boxed());
     let server = pki.server.clone();
     let options = Options { tls: Some(Arc::new(move || server.clone())), ..Options::default() };
     listen(listener, options, handler, &CancellationToken::new(), &TaskTracker::new());

@@ -113,7 +113,15 @@ fn open(folder: &tempfile::TempDir) -> Arc<SqliteStore> {
 
 fn decide(_: &Command, _: &State, _: Timestamp) -> Result<Decision, Refusal> {
     let (patient, referral, appointment) = (None, None, None);
-    Ok(Decision { patient, referral, appointment, changes: vec![], notices: vec![], warnings: vec![] })
+    Ok(Decision {
+        patient,
+        referral,
+        appointment,
+        changes: vec![],
+        notices: vec![],
+        warnings: vec![],
+        effect: Default::default(),
+    })
 }
 
 fn message() -> Message {
@@ -129,6 +137,7 @@ fn message() -> Message {
         bundle: String::new(),
         body: Vec::new(),
         issues: Vec::new(),
+        feed: None,
     }
 }
 

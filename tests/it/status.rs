@@ -105,6 +105,15 @@ impl Store for FakeStore {
     fn message_counts(&self) -> Outcome<Vec<(String, u64)>> {
         unimplemented!()
     }
+    fn feed_list(&self, _: &str, _: usize) -> Result<Vec<onward::store::FeedRow>, StoreError> {
+        unimplemented!()
+    }
+    fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        unimplemented!()
+    }
+    fn tellings(&self, _: usize) -> Result<Vec<onward::booking::feed::Telling>, StoreError> {
+        unimplemented!()
+    }
     fn close(&self) {}
 }
 

@@ -250,5 +250,6 @@ fn decided(kind: NoticeKind, it: Outcome<'_>) -> Decision {
         changes: it.person.change.into_iter().chain(it.changes).collect(),
         notices: vec![notice],
         warnings: it.person.warning.into_iter().chain(it.warnings).collect(),
+        effect: Default::default(),
     }
 }

@@ -12,5 +12,6 @@ pub(super) fn publish(it: &PublishSlots) -> Decision {
         changes: vec![Change::Diary(Box::new(it.clone()))],
         notices: Vec::new(),
         warnings: Vec::new(),
+        effect: Default::default(),
     }
 }

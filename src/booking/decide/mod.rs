@@ -5,6 +5,7 @@
 
 mod booking;
 mod diary;
+mod feed;
 #[cfg(test)]
 mod grid;
 mod person;
@@ -40,6 +41,7 @@ pub fn decide(command: &Command, state: &State, now: Timestamp) -> Result<Decisi
         Command::Reschedule(it) => booking::reschedule(it, state, now),
         Command::CancelBooking(it) => booking::cancel(it, state, now),
         Command::PublishSlots(it) => Ok(diary::publish(it)),
+        Command::Feed(it) => feed::follow(it, state, now),
     }
 }
 

@@ -68,6 +68,7 @@ impl Person {
             id: subject.candidate,
             nhs_number: subject.nhs_number,
             demographics: subject.demographics.clone(),
+            replaced_by: None,
         };
         let warning = subject.nhs_number.is_none().then(|| Issue::new(&IDENTITY_UNPROVEN, PLACE));
         Self { change: Some(Change::Patient(patient.clone())), patient, warning }

@@ -80,6 +80,7 @@ fn placed(person: Person, service: &Service, it: Placed) -> Decision {
         changes: person.change.into_iter().chain([change]).collect(),
         notices: vec![notice],
         warnings: it.warnings,
+        effect: Default::default(),
     }
 }
 
@@ -202,7 +203,7 @@ pub(super) fn cancel(it: &CancelReferral, state: &State, now: Timestamp) -> Resu
 }
 
 /// The appointment of a withdrawn referral, moved to one that is awaited; its id follows from the old one's.
-fn orphaned(held: &Referral, appointment: &Appointment) -> [Change; 2] {
+pub(super) fn orphaned(held: &Referral, appointment: &Appointment) -> [Change; 2] {
     let awaited = Referral {
         id: ReferralId(Uuid::new_v5(&held.id.0, b"awaited")),
         status: ReferralStatus::Awaited,
@@ -275,5 +276,6 @@ fn decision(person: Person, referral: Referral, changes: Vec<Change>, notices: V
         changes: person.change.into_iter().chain(changes).collect(),
         notices,
         warnings: person.warning.into_iter().collect(),
+        effect: Default::default(),
     }
 }

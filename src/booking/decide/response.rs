@@ -40,6 +40,7 @@ pub(super) fn record(it: &RecordResponse, state: &State, now: Timestamp) -> Resu
         changes: person.change.into_iter().chain(changes).collect(),
         notices: notice.into_iter().collect(),
         warnings: Vec::new(),
+        effect: Default::default(),
     })
 }
 

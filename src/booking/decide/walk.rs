@@ -189,6 +189,8 @@ fn person(family: &str, given: &str, birth_date: &str) -> Demographics {
         addresses: vec![Address { usage: text("home"), postal_code: text("LS1 4AP"), ..Address::default() }],
         telecoms: vec![Telecom { system: text("phone"), value: text("0113 496 0000"), usage: text("home") }],
         practice: OdsCode::parse("A81001").ok(),
+        deceased: None,
+        restricted: false,
     }
 }
 

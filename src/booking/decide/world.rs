@@ -58,6 +58,7 @@ pub(crate) fn origin(command: &Command) -> Origin {
         Command::AmendBooking(it) => &it.appointment.origin,
         Command::Reschedule(it) => &it.appointment.origin,
         Command::CancelBooking(it) => &it.origin,
+        Command::Feed(it) => &it.origin,
         Command::PublishSlots(_) => return Origin::default(),
     };
     origin.clone()
@@ -176,6 +177,12 @@ impl World {
                 self.slots.iter_mut().filter(|slot| slot.id == *id).for_each(|slot| slot.status = *status);
             }
             Change::Diary(diary) => self.publish(diary),
+            // No walk has a hospital's feed in it; `tests/it/hl7_order.rs` does, against the store.
+            Change::Record(_)
+            | Change::Number { .. }
+            | Change::Absorb { .. }
+            | Change::ReferralNumber { .. }
+            | Change::Tell(_) => {}
         }
     }
 

@@ -25,6 +25,7 @@ pub(crate) fn decide(command: &Command, state: &State, _now: Timestamp) -> Resul
         changes: Vec::new(),
         notices: Vec::new(),
         warnings: vec![Issue::with(&issue::LINK_UNVERIFIED, "state", seen(state))],
+        effect: Default::default(),
     };
     match command {
         Command::PlaceReferral(it) => place(it, state, &mut decision)?,
@@ -115,6 +116,7 @@ fn patient(subject: &Subject, state: &State) -> Patient {
         id: subject.candidate,
         nhs_number: subject.nhs_number,
         demographics: subject.demographics.clone(),
+        replaced_by: None,
     })
 }
 
@@ -148,6 +150,7 @@ pub(crate) fn message(key: &str) -> Message {
         bundle: format!("bundle of {key}"),
         body: format!("body of {key}").into_bytes(),
         issues: Vec::new(),
+        feed: None,
     }
 }
 

@@ -1,28 +1,38 @@
 //! Writing what was decided. An upsert replaces the model and never erases the resource.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
-use super::column::{json, model};
-use super::diary;
+use super::column::{self, json, model};
 use super::fault::Fault;
 use super::search::folded;
+use super::{diary, feed};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Carried;
 use crate::booking::decision::{Change, Decision};
-use crate::booking::identifier::{PatientId, SlotId};
+use crate::booking::identifier::{Identifier, PatientId, SlotId};
 use crate::booking::patient::{Demographics, Patient};
 use crate::booking::referral::{Referral, ReferralStatus, Worklist};
 use crate::booking::slot::SlotStatus;
 
 /// All of a decision's changes, in their order.
-pub(super) fn changes(conn: &Connection, decision: &Decision) -> Result<(), Fault> {
+pub(super) fn changes(conn: &Connection, message: Uuid, decision: &Decision) -> Result<(), Fault> {
+    // A booking goes to another patient together with its referral.
+    if decision.changes.iter().any(|change| matches!(change, Change::Record(record) if record.moved_to.is_some())) {
+        feed::defer_keys(conn)?;
+    }
     decision.changes.iter().try_for_each(|change| match change {
         Change::Patient(patient) => patient_write(conn, patient),
         Change::Referral { referral, worklist, carried } => referral_write(conn, referral, *worklist, carried.as_ref()),
         Change::Appointment { appointment, carried } => appointment_write(conn, appointment, carried.as_ref()),
         Change::Slot { id, status } => slot_mark(conn, id, *status),
         Change::Diary(diary) => diary::publish(conn, diary),
+        Change::Record(record) => feed::record_write(conn, record),
+        Change::Number { number, patient, merged } => feed::number_write(conn, number, *patient, *merged),
+        Change::Absorb { loser, survivor } => feed::absorb(conn, *loser, *survivor),
+        Change::ReferralNumber { number, referral } => feed::referral_number_write(conn, number, *referral),
+        Change::Tell(telling) => feed::telling_write(conn, message, telling),
     })
 }
 
@@ -56,10 +66,10 @@ fn referral_write(
     worklist: Option<Worklist>,
     carried: Option<&(Carried, PatientId)>,
 ) -> Result<(), Fault> {
-    const RESOURCE: &str = "SELECT resource FROM referral WHERE id = ?1";
+    const RESOURCE: &str = "SELECT resource, patient_id FROM referral WHERE id = ?1";
     let resource = match carried {
         Some(carried) => Some(addressed(carried, referral.patient)),
-        None => restated(conn, RESOURCE, referral.id.0, referral.status.as_str())?,
+        None => restated(conn, RESOURCE, referral.id.0, &Restated::of_referral(referral))?,
     };
     write(
         conn,
@@ -77,8 +87,14 @@ fn referral_write(
             json(referral)?,
             resource,
         ],
-    )
+    )?;
+    let ubrn =
+        referral.ubrn.as_ref().map(|ubrn| Identifier { system: UBRN.to_owned(), value: ubrn.as_str().to_owned() });
+    ubrn.map_or(Ok(()), |ubrn| feed::referral_number_write(conn, &ubrn, referral.id))
 }
+
+/// Who issues unique booking reference numbers, as a FHIR system.
+const UBRN: &str = "https://fhir.nhs.uk/Id/UBRN";
 
 /// Inserts the row, or replaces it. (In one statement, with its foreign keys, SQLite would copy every page first.)
 fn write(conn: &Connection, insert: &str, update: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
@@ -101,10 +117,10 @@ fn appointment_write(
     appointment: &Appointment,
     carried: Option<&(Carried, PatientId)>,
 ) -> Result<(), Fault> {
-    const RESOURCE: &str = "SELECT resource FROM appointment WHERE id = ?1";
+    const RESOURCE: &str = "SELECT resource, patient_id FROM appointment WHERE id = ?1";
     let resource = match carried {
         Some(carried) => Some(addressed(carried, appointment.patient)),
-        None => restated(conn, RESOURCE, appointment.id.0, appointment.status.as_str())?,
+        None => restated(conn, RESOURCE, appointment.id.0, &Restated::of_appointment(appointment))?,
     };
     write(
         conn,
@@ -134,17 +150,50 @@ fn addressed((carried, placeholder): &(Carried, PatientId), patient: PatientId) 
     carried.0.replace(&placeholder.to_string(), &patient.to_string())
 }
 
-/// The resource as it is held, with the status that it has now, so that readers see it.
-/// `None`: none is held, or it says so already.
-fn restated(conn: &Connection, sql: &str, id: Uuid, status: &str) -> Result<Option<String>, Fault> {
-    let held = conn.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get::<_, Option<String>>(0));
-    let Some(held) = held.optional()?.flatten() else { return Ok(None) };
-    let mut resource: serde_json::Map<String, serde_json::Value> = model(&held)?;
-    let before = resource.insert("status".to_owned(), status.into());
-    if before.as_ref().and_then(serde_json::Value::as_str) == Some(status) {
-        return Ok(None);
+/// What a resource that is held must say now, whoever sent it.
+struct Restated {
+    status: &'static str,
+    /// First and last instant of an appointment.
+    time: Option<(Timestamp, Timestamp)>,
+    patient: Uuid,
+}
+
+impl Restated {
+    fn of_referral(referral: &Referral) -> Self {
+        Self { status: referral.status.as_str(), time: None, patient: referral.patient.0 }
     }
-    json(&resource).map(Some)
+
+    fn of_appointment(appointment: &Appointment) -> Self {
+        let time = Some((appointment.start, appointment.end));
+        Self { status: appointment.status.as_str(), time, patient: appointment.patient.0 }
+    }
+}
+
+/// The resource as it is held, with the status, time and patient that it has now, so that readers see them.
+/// `None`: none is held, or it says so already.
+fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated) -> Result<Option<String>, Fault> {
+    let read = |row: &Row<'_>| Ok((row.get::<_, Option<String>>(0)?, column::id(row, 1)?));
+    let held = conn.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()?;
+    let Some((Some(held), owner)) = held else { return Ok(None) };
+    let moved = owner != now.patient;
+    let held = if moved { held.replace(&owner.to_string(), &now.patient.to_string()) } else { held };
+    let mut resource: serde_json::Map<String, serde_json::Value> = model(&held)?;
+    let before = resource.insert("status".to_owned(), now.status.into());
+    let mut changed = moved || before.as_ref().and_then(serde_json::Value::as_str) != Some(now.status);
+    for (name, instant) in now.time.iter().flat_map(|(start, end)| [("start", start), ("end", end)]) {
+        changed |= restate_instant(&mut resource, name, *instant);
+    }
+    if changed { json(&resource).map(Some) } else { Ok(None) }
+}
+
+/// The instant in the sender's own form where it is the same one; nothing where the resource does not say it.
+fn restate_instant(resource: &mut serde_json::Map<String, serde_json::Value>, name: &str, instant: Timestamp) -> bool {
+    let Some(said) = resource.get(name).and_then(serde_json::Value::as_str) else { return false };
+    if said.parse::<Timestamp>().ok() == Some(instant) {
+        return false;
+    }
+    resource.insert(name.to_owned(), instant.to_string().into());
+    true
 }
 
 fn slot_mark(conn: &Connection, id: &SlotId, status: SlotStatus) -> Result<(), Fault> {

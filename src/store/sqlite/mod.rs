@@ -17,6 +17,7 @@ mod column;
 mod connection;
 mod diary;
 mod fault;
+mod feed;
 mod journal;
 mod outbox;
 mod pulse;
@@ -52,10 +53,11 @@ use self::reader::Readers;
 use self::submission::{Desk, Submission};
 use self::writer::{Answer as Channel, Job, Writer};
 use super::{
-    Answer, DecideFn, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending, Settlement,
-    SlotQuery, SlotRow, Store, StoreError, Verdict, Work,
+    Answer, DecideFn, FeedRow, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending,
+    Settlement, SlotQuery, SlotRow, Store, StoreError, Verdict, Work,
 };
 use crate::booking::decision::Rules;
+use crate::booking::feed::Telling;
 use crate::booking::identifier::ServiceId;
 use crate::booking::service::Service;
 
@@ -245,6 +247,18 @@ impl Store for SqliteStore {
 
     fn message_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.readers.read(journal::counts)
+    }
+
+    fn feed_list(&self, state: &str, limit: usize) -> Result<Vec<FeedRow>, StoreError> {
+        self.readers.read(|conn| feed::list(conn, state, limit))
+    }
+
+    fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.readers.read(feed::counts)
+    }
+
+    fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError> {
+        self.readers.read(|conn| feed::tellings(conn, limit))
     }
 
     fn health(&self) -> Health {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::column::model;
 use super::fault::Fault;
-use super::{diary, journal};
+use super::{diary, feed, journal};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Needs;
 use crate::booking::decision::{Rules, State};
@@ -20,6 +20,9 @@ pub(super) fn load(conn: &Connection, rules: Rules, needs: &Needs<'_>) -> Result
     if let Some(referral) = referral_id(conn, needs)? {
         state.referral = referral_find(conn, referral)?;
         state.referral_appointment = appointment_of(conn, referral)?;
+    }
+    if let Some(wanted) = &needs.feed {
+        state.feed = feed::load(conn, wanted, state.patient.as_ref())?;
     }
     if let Some(service) = needs.service {
         for patient in state.people() {
@@ -61,19 +64,31 @@ fn patient_find(conn: &Connection, number: NhsNumber) -> Result<Option<Patient>,
     found.map(|patient| model(&patient)).transpose()
 }
 
-fn referral_find(conn: &Connection, id: ReferralId) -> Result<Option<(Referral, Patient)>, Fault> {
+/// A patient by its id.
+pub(super) fn patient_by_id(conn: &Connection, id: PatientId) -> Result<Option<Patient>, Fault> {
+    let found = one(conn, "SELECT model FROM patient WHERE id = ?1", &[id.0.as_bytes()], text)?;
+    found.map(|patient| model(&patient)).transpose()
+}
+
+/// A referral and whose it is.
+pub(super) fn referral_find(conn: &Connection, id: ReferralId) -> Result<Option<(Referral, Patient)>, Fault> {
     const SQL: &str = "SELECT referral.model, patient.model FROM referral
         JOIN patient ON patient.id = referral.patient_id WHERE referral.id = ?1";
     let found = one(conn, SQL, &[id.0.as_bytes()], |row| Ok((text(row)?, row.get::<_, String>(1)?)))?;
     found.map(|(referral, patient)| Ok((model(&referral)?, model(&patient)?))).transpose()
 }
 
-fn appointment_of(conn: &Connection, id: ReferralId) -> Result<Option<Appointment>, Fault> {
+/// The current appointment of a referral.
+pub(super) fn appointment_of(conn: &Connection, id: ReferralId) -> Result<Option<Appointment>, Fault> {
     const SQL: &str = "SELECT model FROM appointment WHERE referral_id = ?1 AND status IN ('booked', 'arrived')";
     one(conn, SQL, &[id.0.as_bytes()], text)?.map(|appointment| model(&appointment)).transpose()
 }
 
-fn appointment_find(conn: &Connection, id: AppointmentId) -> Result<Option<(Appointment, Referral, Patient)>, Fault> {
+/// An appointment, its referral and whose it is.
+pub(super) fn appointment_find(
+    conn: &Connection,
+    id: AppointmentId,
+) -> Result<Option<(Appointment, Referral, Patient)>, Fault> {
     const SQL: &str = "SELECT model, referral_id FROM appointment WHERE id = ?1";
     let found = one(conn, SQL, &[id.0.as_bytes()], |row| Ok((text(row)?, super::column::id(row, 1)?)))?;
     let Some((appointment, referral)) = found else { return Ok(None) };
@@ -96,11 +111,13 @@ fn appointments_current(conn: &Connection, patient: PatientId, service: &Service
     found.iter().map(|appointment| model(appointment)).collect()
 }
 
-fn text(row: &Row<'_>) -> rusqlite::Result<String> {
+/// The text in the first column.
+pub(super) fn text(row: &Row<'_>) -> rusqlite::Result<String> {
     row.get(0)
 }
 
-fn one<T>(
+/// A row, if there is one.
+pub(super) fn one<T>(
     conn: &Connection,
     sql: &str,
     params: &[&dyn ToSql],
@@ -109,7 +126,8 @@ fn one<T>(
     Ok(conn.prepare_cached(sql)?.query_row(params, read).optional()?)
 }
 
-fn all(conn: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<Vec<String>, Fault> {
+/// The first column of all rows.
+pub(super) fn all(conn: &Connection, sql: &str, params: &[&dyn ToSql]) -> Result<Vec<String>, Fault> {
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params, text)?;
     Ok(rows.collect::<Result<_, _>>()?)

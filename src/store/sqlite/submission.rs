@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::fault::Fault;
 use super::journal::{self, Entry, First};
 use super::tally::Tally;
-use super::{apply, column, outbox, state};
+use super::{apply, column, feed, outbox, state};
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, Rules};
 use crate::store::{Answer, AnswerFn, DecideFn, Message, Verdict, Work};
@@ -63,6 +63,12 @@ enum Outcome {
 /// Recognises a repeat, or decides and renders the answer. Writes nothing.
 pub(super) fn judge(desk: &Desk, conn: &Connection, submission: Submission) -> Result<Filing, Fault> {
     let Submission { mut message, body_bytes, sha256, work } = submission;
+    let settles = message.feed.as_ref().and_then(|feed| feed.settles.as_ref());
+    if let Some(settles) = settles
+        && !feed::in_quarantine(conn, settles.message)?
+    {
+        return Err(Fault::Refused("the message is not in quarantine"));
+    }
     let first = message.key.as_deref().map(|key| journal::first_find(conn, key)).transpose()?.flatten();
     let outcome = match (first, work) {
         (Some(first), _) if first.accepted => Outcome::Duplicate(first),
@@ -114,6 +120,15 @@ impl Outcome {
         }
     }
 
+    /// The one state that a message of a feed is in.
+    fn feed_state(&self) -> &'static str {
+        match self {
+            Self::Accepted { decision, .. } => decision.effect.as_str(),
+            Self::Refused { .. } => "quarantined",
+            Self::Duplicate(_) | Self::Repeated(_) => "duplicate",
+        }
+    }
+
     fn entry(&self) -> Entry<'_> {
         match self {
             Self::Accepted { command, decision, answer } => accepted_entry(command, decision, answer),
@@ -150,10 +165,16 @@ impl Filing {
     pub(super) fn write(&self, conn: &Connection, tally: &mut Tally) -> Result<(), Fault> {
         let Self { message, body_bytes, sha256, outcome } = self;
         if let Outcome::Accepted { decision, .. } = outcome {
-            apply::changes(conn, decision)?;
+            apply::changes(conn, message.id, decision)?;
         }
         tally.message(outcome.name());
         journal::insert(conn, message, *body_bytes, sha256, outcome.name(), &outcome.entry())?;
+        if let Some(feed) = &message.feed {
+            if feed.counted {
+                feed::note(conn, message, outcome.feed_state(), &outcome.entry().issues)?;
+            }
+            feed.settles.iter().try_for_each(|settles| feed::settle(conn, message.id, settles))?;
+        }
         match outcome {
             Outcome::Accepted { answer, .. } => {
                 answer.letters.iter().try_for_each(|letter| outbox::insert(conn, tally, message, letter))
@@ -169,7 +190,7 @@ impl Filing {
             Outcome::Refused { refusal, answer, .. } => {
                 Verdict::Refused { refusal, answer: Answer { letters: Vec::new(), ..answer } }
             }
-            Outcome::Duplicate(first) => Verdict::Duplicate { first: first.message },
+            Outcome::Duplicate(first) => Verdict::Duplicate { first: first.message, answer: first.answer },
             Outcome::Repeated(first) => Verdict::Repeated { answer: first.answer },
         }
     }

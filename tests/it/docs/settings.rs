@@ -135,6 +135,13 @@ pub(super) fn channel() -> String {
     text
 }
 
+/// `[mllp.channel]`: what is not set there is as in the dialect.
+pub(super) fn dialect() -> String {
+    let source = read("src/pas/inbound/dialect/mod.rs");
+    let line = |field: Field| row(&[&format!("`{}`", field.name), &field.meaning.replace('|', "\\|")]);
+    heading(&["Setting", "Meaning"]) + &fields(&source, "Dialect").into_iter().map(line).collect::<String>()
+}
+
 /// A default as it would stand in the file.
 fn written(value: &str) -> String {
     match value {

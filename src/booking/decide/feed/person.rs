@@ -1,0 +1,210 @@
+//! Who an event is about, and what it says about them.
+
+use super::{Taken, hold, unchanged};
+use crate::booking::decision::{Change, Decision, Refusal, State};
+use crate::booking::feed::{Effect, Event, Group, Kind, Record, Who, derived_id, person_key};
+use crate::booking::identifier::{Identifier, PatientId};
+use crate::booking::patient::{Demographics, Patient};
+use crate::issue::{
+    FEED_IDENTITY_CONFLICT, FEED_IDENTITY_DIFFERS, FEED_IDENTITY_MISSING, IDENTITY_UNPROVEN, Issue, MERGED_NUMBER,
+};
+
+const PLACE: &str = "PID-3";
+
+/// The record that is meant, with what must be written for it.
+pub(super) struct Person {
+    pub(super) patient: Patient,
+    pub(super) changes: Vec<Change>,
+    pub(super) taken: Taken,
+    pub(super) warnings: Vec<Issue>,
+}
+
+impl Person {
+    /// Found by its exact identifiers, or else new; with what the event says about it.
+    pub(super) fn resolve(it: &Event, who: &Who, state: &State) -> Result<Self, Refusal> {
+        Self::resolve_by(it, who, &[], state)
+    }
+
+    fn resolve_by(it: &Event, who: &Who, also: &[Identifier], state: &State) -> Result<Self, Refusal> {
+        let local = the_one(who.numbers.iter().chain(also), state)?;
+        let number = state.patient.as_ref();
+        let held = match (local, number) {
+            (Some((local, _)), Some(number)) if local.id != number.id => {
+                return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
+            }
+            (Some((local, merged)), _) => Some((local, merged)),
+            (None, Some(number)) => Some((matched_by_number(number, who)?, false)),
+            (None, None) => None,
+        };
+        let Some((held, merged)) = held else { return Self::new(it, who) };
+        same_person(held, who, merged)?;
+        Ok(Self::known(it, who, held, merged, state))
+    }
+
+    fn new(it: &Event, who: &Who) -> Result<Self, Refusal> {
+        let first = who.numbers.first().map(|number| derived_id(Kind::Person, number));
+        let by_number = who.subject.nhs_number.map(|number| {
+            derived_id(Kind::Person, &Identifier { system: "nhs".to_owned(), value: number.as_str().to_owned() })
+        });
+        let id = first.or(by_number).ok_or_else(|| hold(&FEED_IDENTITY_MISSING, PLACE))?;
+        let held =
+            Patient { id: PatientId(id), nhs_number: None, demographics: Demographics::default(), replaced_by: None };
+        let warning = who.subject.nhs_number.is_none().then(|| Issue::new(&IDENTITY_UNPROVEN, PLACE));
+        let record = Record::new(Kind::Person, person_key(held.id));
+        let mut person = Self::said(it, who, &held, record);
+        person.patient.nhs_number = who.subject.nhs_number;
+        person.finish(who, true);
+        person.warnings.extend(warning);
+        Ok(person)
+    }
+
+    fn known(it: &Event, who: &Who, held: &Patient, merged: bool, state: &State) -> Self {
+        if merged {
+            // What is said about a record that was merged away is not said about the one that is left.
+            return Self {
+                patient: held.clone(),
+                changes: Vec::new(),
+                taken: Taken::default(),
+                warnings: vec![Issue::new(&MERGED_NUMBER, PLACE)],
+            };
+        }
+        let key = person_key(held.id);
+        let record = state.feed.record(Kind::Person, &key).cloned();
+        let mut person = Self::said(it, who, held, record.unwrap_or_else(|| Record::new(Kind::Person, key)));
+        // Another record may have the number already: it would have been found.
+        person.patient.nhs_number = held.nhs_number.or(who.subject.nhs_number);
+        let changed = person.patient != *held || person.taken.any;
+        person.finish(who, changed);
+        person
+    }
+
+    /// The record with all that the event says later than what was said before.
+    fn said(it: &Event, who: &Who, held: &Patient, mut record: Record) -> Self {
+        let mut taken = Taken::default();
+        let demographics = updated(&held.demographics, it, who, &mut record, &mut taken);
+        record.entity = Some(held.id.0);
+        let changes = vec![Change::Record(record)];
+        Self { patient: Patient { demographics, ..held.clone() }, changes, taken, warnings: Vec::new() }
+    }
+
+    fn finish(&mut self, who: &Who, changed: bool) {
+        if changed {
+            self.changes.insert(0, Change::Patient(self.patient.clone()));
+        }
+        for number in &who.numbers {
+            self.changes.push(Change::Number { number: number.clone(), patient: self.patient.id, merged: false });
+        }
+    }
+
+    /// A decision about this person and nothing else so far.
+    pub(super) fn decision(self) -> Decision {
+        let effect = self.taken.effect();
+        let warnings = self.warnings.into_iter().chain(self.taken.warning()).collect();
+        Decision { patient: Some(self.patient), changes: self.changes, warnings, ..unchanged(effect) }
+    }
+}
+
+/// The one record that the local numbers are linked to; held where they are linked to two. A number that came with
+/// a merge counts only where no other does.
+fn the_one<'s>(
+    numbers: impl Iterator<Item = &'s Identifier>,
+    state: &'s State,
+) -> Result<Option<(&'s Patient, bool)>, Refusal> {
+    let mut found: Option<(&Patient, bool)> = None;
+    for number in numbers {
+        let Some((_, patient, merged)) = state.feed.numbers.iter().find(|(held, ..)| held == number) else { continue };
+        match found {
+            Some((other, _)) if other.id != patient.id => return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE)),
+            Some((_, false)) => {}
+            _ => found = Some((patient, *merged)),
+        }
+    }
+    Ok(found)
+}
+
+/// A number alone, with another date of birth, is a slip of a pen or somebody else.
+fn matched_by_number<'s>(held: &'s Patient, who: &Who) -> Result<&'s Patient, Refusal> {
+    let dates = held.demographics.birth_date.as_ref().zip(who.subject.demographics.birth_date.as_ref());
+    if dates.is_some_and(|(held, said)| held != said) {
+        return Err(hold(&FEED_IDENTITY_DIFFERS, "PID-7"));
+    }
+    Ok(held)
+}
+
+fn same_person(held: &Patient, who: &Who, merged: bool) -> Result<(), Refusal> {
+    let numbers = held.nhs_number.zip(who.subject.nhs_number);
+    if numbers.is_some_and(|(held, said)| held != said) && !merged {
+        return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
+    }
+    if held.demographics.contradicts(&who.subject.demographics) && !merged {
+        return Err(hold(&FEED_IDENTITY_DIFFERS, "PID-5"));
+    }
+    Ok(())
+}
+
+/// Each group has its own time. What is absent stays; a list that is said is the whole list.
+fn updated(held: &Demographics, it: &Event, who: &Who, record: &mut Record, taken: &mut Taken) -> Demographics {
+    let said = &who.subject.demographics;
+    let mut now = held.clone();
+    let mut takes = |group: Group, speaks: bool| {
+        (speaks || who.cleared.contains(&group)) && taken.note(record.take(&it.source, group, it.version))
+    };
+    if takes(Group::Identifiers, !said.identifiers.is_empty()) {
+        let kept = held.identifiers.iter().filter(|old| !said.identifiers.iter().any(|new| new.system == old.system));
+        now.identifiers = said.identifiers.iter().chain(kept).cloned().collect();
+        now.identifiers.sort_by(|a, b| (&a.system, &a.value).cmp(&(&b.system, &b.value)));
+    }
+    if takes(Group::NumberStatus, said.nhs_number_status.is_some()) {
+        now.nhs_number_status.clone_from(&said.nhs_number_status);
+    }
+    if takes(Group::Names, !said.names.is_empty()) {
+        now.names.clone_from(&said.names);
+    }
+    if takes(Group::BirthDate, said.birth_date.is_some()) {
+        now.birth_date.clone_from(&said.birth_date);
+    }
+    if takes(Group::Gender, said.gender.is_some()) {
+        now.gender = said.gender;
+    }
+    if takes(Group::Addresses, !said.addresses.is_empty()) {
+        now.addresses.clone_from(&said.addresses);
+    }
+    if takes(Group::Telecoms, !said.telecoms.is_empty()) {
+        now.telecoms.clone_from(&said.telecoms);
+    }
+    if takes(Group::Practice, said.practice.is_some()) {
+        now.practice.clone_from(&said.practice);
+    }
+    if takes(Group::Death, said.deceased.is_some()) {
+        now.deceased.clone_from(&said.deceased);
+    }
+    if takes(Group::Restriction, said.restricted) {
+        now.restricted = said.restricted;
+    }
+    now
+}
+
+/// Something is said about a person.
+pub(super) fn update(it: &Event, who: &Who, state: &State) -> Result<Decision, Refusal> {
+    Ok(Person::resolve(it, who, state)?.decision())
+}
+
+/// The record is no longer used; nothing that hangs on it is.
+pub(super) fn withdraw(it: &Event, who: &Who, state: &State) -> Result<Decision, Refusal> {
+    let mut person = Person::resolve(it, who, state)?;
+    person.patient.replaced_by = Some(person.patient.id);
+    person.taken.any = true;
+    person.changes.retain(|change| !matches!(change, Change::Patient(_)));
+    person.changes.insert(0, Change::Patient(person.patient.clone()));
+    Ok(Decision { effect: Effect::Applied, ..person.decision() })
+}
+
+/// The same record under other numbers; the old ones still find it.
+pub(super) fn renumber(it: &Event, who: &Who, old: &[Identifier], state: &State) -> Result<Decision, Refusal> {
+    let mut person = Person::resolve_by(it, who, old, state)?;
+    for number in old {
+        person.changes.push(Change::Number { number: number.clone(), patient: person.patient.id, merged: false });
+    }
+    person.taken.any = true;
+    Ok(person.decision())
+}

@@ -1,0 +1,349 @@
+//! A message as FHIR R4, for integrators: Patient, Appointment and ServiceRequest in a Bundle, and a report of which
+//! fields were translated and which are only in the message.
+
+use serde_json::{Map, Value, json};
+
+use super::dialect::Dialect;
+use super::fhir::{concept, identifier_typed, put_text};
+use super::person::{address_use, name_use, street, telecom};
+use super::reading::{Found, Reading};
+use super::time::{Instant, Written};
+use super::{fhir, referral, schedule};
+use crate::booking::feed::Wish;
+use crate::booking::identifier::PatientId;
+use crate::hl7v2::charset::decode;
+use crate::hl7v2::message::{Message, Segment};
+use crate::hl7v2::path::Path;
+use crate::issue::{HL7_CHARSET, HL7_LIMIT, HL7_NO_HEADER, Issue};
+
+/// A converted message.
+#[derive(Debug)]
+pub struct Converted {
+    /// A Bundle of type `collection`.
+    pub bundle: Value,
+    /// Fields that were translated, as `PID-5`.
+    pub mapped: Vec<String>,
+    /// Fields that say something and were not: they are in the message, which is kept as it came.
+    pub carried: Vec<String>,
+}
+
+/// Makes FHIR of a message; or says why it cannot be read.
+pub fn to_fhir(bytes: &[u8], dialect: &Dialect, sandbox: bool) -> Result<Converted, Vec<Found>> {
+    let fault = |code, path| vec![Found { issue: Issue::new(code, ""), path }];
+    let decoded = decode(bytes, &dialect.fallback()).map_err(|_| fault(&HL7_CHARSET, None))?;
+    let message = Message::parse(decoded.text.as_bytes()).map_err(|error| {
+        let place = error.place(decoded.text.as_bytes());
+        fault(if place.is_some() { &HL7_LIMIT } else { &HL7_NO_HEADER }, place)
+    })?;
+    let message = message.with_encoding(decoded.encoding);
+    let mut reading = Reading::new(&message, dialect, sandbox);
+    let patient = PatientId(patient_id(&mut reading));
+    let mut resources = Vec::new();
+    resources.extend(patient_of(&mut reading, patient));
+    resources.extend(about(&mut reading, patient));
+    let entries: Vec<Value> = resources
+        .into_iter()
+        .map(|resource| {
+            let url = format!("urn:uuid:{}", resource["id"].as_str().unwrap_or_default());
+            json!({ "fullUrl": url, "resource": resource })
+        })
+        .collect();
+    let mut bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": entries });
+    if let Some(sent) = reading.roughly(Path::of("MSH-7")) {
+        bundle["timestamp"] = sent.to_string().into();
+    }
+    let (mapped, carried) = report(&message);
+    Ok(Converted { bundle, mapped, carried })
+}
+
+/// The same numbers make the same id, so that a message that is converted twice is the same Bundle.
+fn patient_id(reading: &mut Reading<'_>) -> uuid::Uuid {
+    let number = reading.number(Path::of("PID-3"));
+    let number = number.or_else(|| reading.number(Path::of("PID-2"))).or_else(|| reading.number(Path::of("MSH-10")));
+    number.map_or(uuid::Uuid::nil(), |number| {
+        crate::booking::feed::derived_id(crate::booking::feed::Kind::Person, &number)
+    })
+}
+
+/// The booking or referral of a message that is about one.
+fn about(reading: &mut Reading<'_>, patient: PatientId) -> Option<Value> {
+    let kind = reading.text(Path::of("MSH-9.1"))?;
+    let event = reading.text(Path::of("MSH-9.2")).unwrap_or_default();
+    let taken = super::EVENTS.iter().find(|taken| taken.event == format!("{kind}^{event}"));
+    let wish = match (kind.as_str(), taken) {
+        ("SIU", _) | ("ADT", Some(_)) if kind == "SIU" || matches!(event.as_str(), "A05" | "A14" | "A27" | "A38") => {
+            taken.and_then(|taken| (taken.read)(reading)).or_else(|| schedule::booked(reading))?
+        }
+        ("REF" | "RRI", _) => match event.as_str() {
+            "I14" => referral::withdrawn(reading)?,
+            _ => referral::amended(reading)?,
+        },
+        _ => return None,
+    };
+    let (kind, carried) = match &wish {
+        Wish::Booking(said) => (said.key.clone(), fhir::appointment_of(reading, said, patient)?),
+        Wish::Referral(said) => (said.keys.first()?.clone(), fhir::service_request_of(reading, said, patient)),
+        _ => return None,
+    };
+    let mut resource: Value = serde_json::from_str(&carried.0).ok()?;
+    let what = if matches!(wish, Wish::Booking(_)) {
+        crate::booking::feed::Kind::Booking
+    } else {
+        crate::booking::feed::Kind::Referral
+    };
+    resource["id"] = crate::booking::feed::derived_id(what, &kind).to_string().into();
+    Some(resource)
+}
+
+/// PID, PD1 and NK1 as a Patient.
+fn patient_of(reading: &mut Reading<'_>, id: PatientId) -> Option<Value> {
+    let pid = reading.named(b"PID").into_iter().next()?;
+    let mut patient = Map::new();
+    patient.insert("resourceType".to_owned(), "Patient".into());
+    patient.insert("id".to_owned(), id.to_string().into());
+    put_list(&mut patient, "identifier", identifiers(reading, &pid));
+    let aliases = names(reading, &pid, 9);
+    put_list(&mut patient, "name", names(reading, &pid, 5).into_iter().chain(aliases).collect());
+    let birth = reading.part(&pid, 7, 1).and_then(|text| Written::read(&text));
+    put_text(&mut patient, "birthDate", birth.map(|written| written.fhir_date()));
+    put_text(&mut patient, "gender", reading.part(&pid, 8, 1).and_then(|code| gender(&code)));
+    put_list(&mut patient, "address", addresses(reading, &pid, 11));
+    put_list(&mut patient, "telecom", telecoms(reading, &pid, &[(13, "home"), (14, "work"), (40, "home")]));
+    if let Some(marital) = concept(reading, Path::of("PID-16")) {
+        patient.insert("maritalStatus".to_owned(), marital);
+    }
+    if let Some(language) = concept(reading, Path::of("PID-15")) {
+        patient.insert("communication".to_owned(), json!([{ "language": language, "preferred": true }]));
+    }
+    births(reading, &pid, &mut patient);
+    death(reading, &pid, &mut patient);
+    put_list(&mut patient, "contact", contacts(reading));
+    practice(reading, &mut patient);
+    Some(Value::Object(patient))
+}
+
+fn put_list(resource: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
+    if !list.is_empty() {
+        resource.insert(name.to_owned(), list.into());
+    }
+}
+
+/// PID-2, 3, 4, 18, 19: each with what kind of number it is.
+fn identifiers(reading: &mut Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Value> {
+    let mut found = Vec::new();
+    for field in [2, 3, 4, 19] {
+        for repetition in 1..=pid.field(field).repetitions() {
+            let part = |component| text(reading, pid, field, repetition, component);
+            let (Some(value), authority, kind) = (part(1), part(4), part(5)) else { continue };
+            let period = [("start", part(7)), ("end", part(8))];
+            let nhs = super::person::is_nhs(
+                reading,
+                authority.as_deref().unwrap_or_default(),
+                kind.as_deref().unwrap_or_default(),
+            );
+            let path = Path { field, repetition, ..Path::of("PID-3") };
+            let system = match nhs {
+                true => super::person::NHS.to_owned(),
+                false => reading.system(authority.as_deref().unwrap_or_default(), path),
+            };
+            let value = if nhs { value.replace([' ', '-'], "") } else { value };
+            let usage = (field == 4).then_some("temp").or((kind.as_deref() == Some("NHOLD")).then_some("old"));
+            found.push(identifier_typed(&system, &value, kind.as_deref(), usage, &period));
+        }
+    }
+    found
+}
+
+fn text(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16, at: u16, component: u16) -> Option<String> {
+    let value = segment.field(field).get(at, component, 1).text()?.trim().to_owned();
+    (!value.is_empty() && !reading.is_placeholder(&value)).then_some(value)
+}
+
+fn names(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Value> {
+    let name = |at: u16| {
+        let part = |component| text(reading, segment, field, at, component).filter(|it| it != "\"\"");
+        let mut name = Map::new();
+        put_text(&mut name, "use", part(7).and_then(|kind| name_use(&kind)).map(str::to_owned));
+        put_text(&mut name, "family", part(1));
+        let further = part(3).unwrap_or_default();
+        let given = part(2).into_iter().chain(further.split(' ').filter(|it| !it.is_empty()).map(str::to_owned));
+        put_list(&mut name, "given", given.map(Value::from).collect());
+        put_list(&mut name, "prefix", part(5).into_iter().map(Value::from).collect());
+        put_list(&mut name, "suffix", [4, 6].into_iter().filter_map(part).map(Value::from).collect());
+        within(&mut name, part(12), part(13));
+        (name.contains_key("family") || name.contains_key("given")).then_some(Value::Object(name))
+    };
+    (1..=segment.field(field).repetitions()).filter_map(name).collect()
+}
+
+/// From when until when it is so.
+fn within(resource: &mut Map<String, Value>, start: Option<String>, end: Option<String>) {
+    let mut period = Map::new();
+    for (name, text) in [("start", start), ("end", end)] {
+        let written = text.and_then(|text| Written::read(&text));
+        put_text(&mut period, name, written.map(|written| written.fhir_date()));
+    }
+    if !period.is_empty() {
+        resource.insert("period".to_owned(), period.into());
+    }
+}
+
+fn addresses(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Value> {
+    let address = |at: u16| {
+        let part = |component| text(reading, segment, field, at, component).filter(|it| it != "\"\"");
+        let mut address = Map::new();
+        let kind = part(7).unwrap_or_default();
+        put_text(&mut address, "use", address_use(&kind).map(str::to_owned));
+        let postal = matches!(kind.as_str(), "M" | "PST" | "SH");
+        put_text(&mut address, "type", postal.then(|| "postal".to_owned()));
+        let lines = street(segment, field, at).into_iter().chain([2, 8].into_iter().filter_map(part));
+        put_list(&mut address, "line", lines.map(Value::from).collect());
+        put_text(&mut address, "city", part(3));
+        // In the UK the fourth part is the county; FHIR's state is for countries that have them.
+        put_text(&mut address, "district", part(9).or_else(|| part(4)));
+        put_text(&mut address, "state", part(4).filter(|_| part(9).is_some()));
+        put_text(&mut address, "postalCode", part(5));
+        put_text(&mut address, "country", part(6));
+        let says = address.keys().any(|key| key != "use" && key != "type");
+        within(&mut address, part(12).or_else(|| part(13)), part(14));
+        says.then_some(Value::Object(address))
+    };
+    (1..=segment.field(field).repetitions()).filter_map(address).collect()
+}
+
+fn telecoms(reading: &Reading<'_>, segment: &Segment<'_, '_>, fields: &[(u16, &str)]) -> Vec<Value> {
+    let mut found = Vec::new();
+    for (field, place) in fields {
+        for at in 1..=segment.field(*field).repetitions() {
+            let part = |component| text(reading, segment, *field, at, component).filter(|it| it != "\"\"");
+            if let Some(it) = telecom(part, place) {
+                found.push(json!({ "system": it.system, "value": it.value, "use": it.usage }));
+            }
+        }
+    }
+    found
+}
+
+fn gender(code: &str) -> Option<String> {
+    super::person::gender(code).and_then(|gender| serde_json::to_value(gender).ok()?.as_str().map(str::to_owned))
+}
+
+/// PID-24 and 25: which of several births, or whether there were several.
+fn births(reading: &Reading<'_>, pid: &Segment<'_, '_>, patient: &mut Map<String, Value>) {
+    let order = reading.part(pid, 25, 1).and_then(|text| text.parse::<u32>().ok());
+    match (order, reading.part(pid, 24, 1).as_deref()) {
+        (Some(order), _) => drop(patient.insert("multipleBirthInteger".to_owned(), order.into())),
+        (None, Some("Y")) => drop(patient.insert("multipleBirthBoolean".to_owned(), true.into())),
+        (None, Some("N")) => drop(patient.insert("multipleBirthBoolean".to_owned(), false.into())),
+        _ => {}
+    }
+}
+
+/// The time of death goes before the flag.
+fn death(reading: &Reading<'_>, pid: &Segment<'_, '_>, patient: &mut Map<String, Value>) {
+    let written = reading.part(pid, 29, 1).and_then(|text| Written::read(&text));
+    let zone = reading.dialect.time_zone.get();
+    if let Some(written) = written {
+        let at = written.time.and_then(|_| written.instant(zone));
+        let text = match at {
+            Some(Instant::Known(at)) => at.to_string(),
+            _ => written.fhir_date(),
+        };
+        patient.insert("deceasedDateTime".to_owned(), text.into());
+    } else if let Some(flag) = reading.part(pid, 30, 1) {
+        let flag = match flag.as_str() {
+            "Y" => true,
+            "N" => false,
+            _ => return,
+        };
+        patient.insert("deceasedBoolean".to_owned(), flag.into());
+    }
+}
+
+/// NK1: whom to tell.
+fn contacts(reading: &Reading<'_>) -> Vec<Value> {
+    let contact = |nk1: Segment<'_, '_>| {
+        let mut contact = Map::new();
+        let name = names(reading, &nk1, 2).into_iter().next();
+        let code = reading.part(&nk1, 3, 1);
+        if let Some(name) = name {
+            contact.insert("name".to_owned(), name);
+        }
+        if let Some(code) = code {
+            let coding = json!({ "code": code, "display": reading.part(&nk1, 3, 2) });
+            contact.insert("relationship".to_owned(), json!([{ "coding": [coding] }]));
+        }
+        if let Some(address) = addresses(reading, &nk1, 4).into_iter().next() {
+            contact.insert("address".to_owned(), address);
+        }
+        put_list(&mut contact, "telecom", telecoms(reading, &nk1, &[(5, "home"), (6, "work")]));
+        (!contact.is_empty()).then_some(Value::Object(contact))
+    };
+    reading.named(b"NK1").into_iter().filter_map(contact).collect()
+}
+
+fn practice(reading: &Reading<'_>, patient: &mut Map<String, Value>) {
+    let Some(pd1) = reading.named(b"PD1").into_iter().next() else { return };
+    let mut found = Vec::new();
+    let number = |system: &str, value: String| json!({ "identifier": { "system": system, "value": value } });
+    if let Some(code) = reading.part(&pd1, 3, 3) {
+        let mut practice = number("https://fhir.nhs.uk/Id/ods-organization-code", code);
+        if let Some(name) = reading.part(&pd1, 3, 1) {
+            practice["display"] = name.into();
+        }
+        found.push(practice);
+    }
+    if let Some(code) = reading.part(&pd1, 4, 1) {
+        let mut doctor = number("https://fhir.hl7.org.uk/Id/gmp-number", code);
+        if let Some(name) = reading.part(&pd1, 4, 2) {
+            doctor["display"] = name.into();
+        }
+        found.push(doctor);
+    }
+    put_list(patient, "generalPractitioner", found);
+}
+
+/// Fields that are translated, by segment.
+const MAPPED: &[(&[u8; 3], &[u16])] = &[
+    (b"MSH", &[3, 4, 7, 9, 10, 11, 12, 18]),
+    (b"EVN", &[1, 2, 6]),
+    (b"PID", &[2, 3, 4, 5, 7, 8, 9, 11, 13, 14, 15, 16, 19, 24, 25, 29, 30, 32, 40]),
+    (b"PD1", &[3, 4]),
+    (b"NK1", &[2, 3, 4, 5, 6]),
+    (b"MRG", &[1, 5]),
+    (b"PV1", &[3, 10, 19]),
+    (b"PV2", &[8]),
+    (b"SCH", &[1, 2, 6, 7, 8, 9, 10, 11, 25, 26, 27]),
+    (b"TQ1", &[7, 8]),
+    (b"AIS", &[3, 4, 5, 6, 7, 8]),
+    (b"AIG", &[3, 4]),
+    (b"AIL", &[3, 4]),
+    (b"AIP", &[3, 4]),
+    (b"NTE", &[3]),
+    (b"RF1", &[1, 2, 3, 5, 6, 7, 8, 9, 10, 11]),
+    (b"PRD", &[1, 2, 7, 10]),
+    (b"DG1", &[3]),
+    (b"OBR", &[2]),
+    (b"ZU3", &[3, 13]),
+    (b"ZBX", &[5]),
+];
+
+fn report(message: &Message<'_>) -> (Vec<String>, Vec<String>) {
+    let (mut mapped, mut carried) = (Vec::new(), Vec::new());
+    for segment in message.segments() {
+        let known = MAPPED.iter().find(|(name, _)| segment.is_named(**name)).map_or(&[][..], |(_, fields)| fields);
+        for field in (1..=segment.fields()).filter(|field| !segment.field(*field).raw().is_empty()) {
+            // Set ids and delimiters say nothing.
+            let name = String::from_utf8_lossy(segment.name()).into_owned();
+            if field == 1 && !known.contains(&1) && name != "ZZZ" || (name == "MSH" && field == 2) {
+                continue;
+            }
+            let list = if known.contains(&field) { &mut mapped } else { &mut carried };
+            let place = format!("{name}-{field}");
+            if !list.contains(&place) {
+                list.push(place);
+            }
+        }
+    }
+    (mapped, carried)
+}

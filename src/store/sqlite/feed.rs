@@ -1,0 +1,235 @@
+//! What hospitals' own systems say: what was said before, whose numbers are whose, and what became of each message.
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::column::{id, instant, json, model};
+use super::fault::Fault;
+use super::state::{all, appointment_find, appointment_of, one, patient_by_id, referral_find, text};
+use crate::booking::appointment::Appointment;
+use crate::booking::feed::{FeedNeeds, FeedState, HeldBooking, Kind, Record, Telling, person_key};
+use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId};
+use crate::booking::patient::Patient;
+use crate::issue::{Issue, Severity};
+use crate::store::{FeedRow, Message, Settles};
+
+/// Everything that the event needs and that is there. `known`: the patient with its NHS number.
+pub(super) fn load(conn: &Connection, needs: &FeedNeeds<'_>, known: Option<&Patient>) -> Result<FeedState, Fault> {
+    let mut state = FeedState::default();
+    for number in &needs.numbers {
+        if let Some((patient, merged)) = number_find(conn, number)? {
+            state.numbers.push(((*number).clone(), patient, merged));
+        }
+    }
+    let people: Vec<PatientId> = people(&state, known);
+    for person in &people {
+        state.records.extend(record_find(conn, Kind::Person, &person_key(*person))?);
+    }
+    for (kind, key) in &needs.records {
+        state.records.extend(record_find(conn, *kind, key)?);
+    }
+    load_bookings(conn, needs, &mut state)?;
+    load_referrals(conn, needs, &mut state)?;
+    if needs.belongings {
+        for person in people {
+            state.belongings.0.extend(models(conn, "SELECT model FROM referral WHERE patient_id = ?1", person.0)?);
+            state.belongings.1.extend(models(conn, "SELECT model FROM appointment WHERE patient_id = ?1", person.0)?);
+        }
+    }
+    Ok(state)
+}
+
+/// The records that the event may be about, each once.
+fn people(state: &FeedState, known: Option<&Patient>) -> Vec<PatientId> {
+    let mut people: Vec<PatientId> = known.map(|patient| patient.id).into_iter().collect();
+    for (_, patient, _) in &state.numbers {
+        if !people.contains(&patient.id) {
+            people.push(patient.id);
+        }
+    }
+    people
+}
+
+fn load_bookings(conn: &Connection, needs: &FeedNeeds<'_>, state: &mut FeedState) -> Result<(), Fault> {
+    let bookings = state.records.iter().filter(|record| record.kind == Kind::Booking);
+    let mut wanted: Vec<AppointmentId> = bookings.clone().filter_map(|it| it.entity.map(AppointmentId)).collect();
+    wanted.extend(needs.appointment);
+    wanted.sort();
+    wanted.dedup();
+    let moved: Vec<PatientId> = bookings.filter_map(|record| record.moved_to).collect();
+    for patient in moved {
+        state.moved_to.extend(patient_by_id(conn, patient)?);
+    }
+    for wanted in wanted {
+        let Some((appointment, referral, patient)) = appointment_find(conn, wanted)? else { continue };
+        let current = appointment_of(conn, referral.id)?.map(|appointment| appointment.id);
+        state.bookings.push(HeldBooking { appointment, referral, patient, current });
+    }
+    Ok(())
+}
+
+fn load_referrals(conn: &Connection, needs: &FeedNeeds<'_>, state: &mut FeedState) -> Result<(), Fault> {
+    let mut wanted: Vec<ReferralId> = needs.referral.into_iter().collect();
+    for number in &needs.referrals {
+        const SQL: &str = "SELECT referral_id FROM referral_number WHERE system = ?1 AND value = ?2";
+        wanted.extend(one(conn, SQL, &[&number.system, &number.value], |row| id(row, 0))?.map(ReferralId));
+    }
+    let records = state.records.iter().filter(|record| record.kind == Kind::Referral);
+    wanted.extend(records.filter_map(|record| record.entity.map(ReferralId)));
+    let mut seen = Vec::new();
+    for wanted in wanted {
+        if seen.contains(&wanted) {
+            continue;
+        }
+        seen.push(wanted);
+        if let Some((referral, patient)) = referral_find(conn, wanted)? {
+            let booked: Option<Appointment> = appointment_of(conn, wanted)?;
+            state.referrals.push((referral, patient, booked));
+        }
+    }
+    Ok(())
+}
+
+fn number_find(conn: &Connection, number: &Identifier) -> Result<Option<(Patient, bool)>, Fault> {
+    const SQL: &str = "SELECT patient.model, merged FROM patient_number
+        JOIN patient ON patient.id = patient_number.patient_id WHERE system = ?1 AND value = ?2";
+    let read = |row: &rusqlite::Row<'_>| Ok((text(row)?, row.get::<_, bool>(1)?));
+    let found = one(conn, SQL, &[&number.system, &number.value], read)?;
+    found.map(|(patient, merged)| Ok((model(&patient)?, merged))).transpose()
+}
+
+fn record_find(conn: &Connection, kind: Kind, key: &Identifier) -> Result<Option<Record>, Fault> {
+    const SQL: &str = "SELECT model FROM feed_record WHERE kind = ?1 AND system = ?2 AND value = ?3";
+    let found = one(conn, SQL, &[&kind.as_str(), &key.system, &key.value], text)?;
+    found.map(|record| model(&record)).transpose()
+}
+
+fn models<T: serde::de::DeserializeOwned>(conn: &Connection, sql: &str, patient: Uuid) -> Result<Vec<T>, Fault> {
+    all(conn, sql, &[patient.as_bytes()])?.iter().map(|found| model(found)).collect()
+}
+
+/// Remembers what a source said.
+pub(super) fn record_write(conn: &Connection, record: &Record) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO feed_record (kind, system, value, model) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET model = excluded.model",
+    )?
+    .execute((record.kind.as_str(), &record.key.system, &record.key.value, json(record)?))?;
+    Ok(())
+}
+
+/// The number is this patient's. What a merge says about it is not taken back.
+pub(super) fn number_write(
+    conn: &Connection,
+    number: &Identifier,
+    patient: PatientId,
+    merged: bool,
+) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO patient_number (system, value, patient_id, merged) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET patient_id = excluded.patient_id, merged = max(merged, excluded.merged)",
+    )?
+    .execute((&number.system, &number.value, patient.0.as_bytes(), merged))?;
+    Ok(())
+}
+
+/// All that found the one finds the other. The foreign keys of what moves are looked at when all of it has moved.
+pub(super) fn absorb(conn: &Connection, loser: PatientId, survivor: PatientId) -> Result<(), Fault> {
+    defer_keys(conn)?;
+    conn.prepare_cached("UPDATE patient_number SET patient_id = ?2, merged = 1 WHERE patient_id = ?1")?
+        .execute((loser.0.as_bytes(), survivor.0.as_bytes()))?;
+    Ok(())
+}
+
+/// Until the end of the transaction.
+pub(super) fn defer_keys(conn: &Connection) -> Result<(), Fault> {
+    Ok(conn.pragma_update(None, "defer_foreign_keys", true)?)
+}
+
+/// A number that was given to two referrals is of the first.
+pub(super) fn referral_number_write(conn: &Connection, number: &Identifier, referral: ReferralId) -> Result<(), Fault> {
+    conn.prepare_cached("INSERT OR IGNORE INTO referral_number (system, value, referral_id) VALUES (?1, ?2, ?3)")?
+        .execute((&number.system, &number.value, referral.0.as_bytes()))?;
+    Ok(())
+}
+
+/// What somebody is to be told.
+pub(super) fn telling_write(conn: &Connection, message: Uuid, telling: &Telling) -> Result<(), Fault> {
+    conn.prepare_cached("INSERT INTO telling (message_id, model) VALUES (?1, ?2)")?
+        .execute((message.as_bytes(), json(telling)?))?;
+    Ok(())
+}
+
+/// What became of a message of a feed.
+pub(super) fn note(conn: &Connection, message: &Message, state: &'static str, issues: &[&Issue]) -> Result<(), Fault> {
+    let error = message.issues.iter().chain(issues.iter().copied()).find(|issue| issue.severity == Severity::Error);
+    conn.prepare_cached(
+        "INSERT INTO feed_message (message_id, channel, kind, state, code, place, received_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((
+        message.id.as_bytes(),
+        &message.caller,
+        &message.kind,
+        state,
+        error.map(|issue| issue.code.id),
+        error.map(|issue| issue.at.as_str()),
+        message.received_at.as_microsecond(),
+    ))?;
+    Ok(())
+}
+
+/// A person settled a quarantined message by this one.
+pub(super) fn settle(conn: &Connection, by: Uuid, settles: &Settles) -> Result<(), Fault> {
+    let mut settle = conn.prepare_cached(
+        "UPDATE feed_message SET state = ?2, settled_by = ?3 WHERE message_id = ?1 AND state = 'quarantined'",
+    )?;
+    match settle.execute((settles.message.as_bytes(), settles.as_what.as_str(), by.as_bytes()))? {
+        1 => Ok(()),
+        _ => Err(Fault::Refused("the message is not in quarantine")),
+    }
+}
+
+/// Is it in quarantine? Asked before anything is written.
+pub(super) fn in_quarantine(conn: &Connection, message: Uuid) -> Result<bool, Fault> {
+    let mut find = conn.prepare_cached("SELECT 1 FROM feed_message WHERE message_id = ?1 AND state = 'quarantined'")?;
+    Ok(find.exists([message.as_bytes()])?)
+}
+
+/// Messages of feeds by state, oldest first.
+pub(super) fn list(conn: &Connection, state: &str, limit: usize) -> Result<Vec<FeedRow>, Fault> {
+    let filter = if state == "quarantined" { "state = 'quarantined' AND ?1 = state" } else { "state = ?1" };
+    let sql = format!(
+        "SELECT message_id, channel, kind, state, code, place, received_at FROM feed_message WHERE {filter}
+         ORDER BY seq LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map((state, limit), |row| {
+        Ok(FeedRow {
+            message: id(row, 0)?,
+            channel: row.get(1)?,
+            kind: row.get(2)?,
+            state: row.get(3)?,
+            code: row.get(4)?,
+            place: row.get(5)?,
+            received_at: instant(row, 6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many messages of feeds are in each state.
+pub(super) fn counts(conn: &Connection) -> Result<Vec<(String, u64)>, Fault> {
+    let mut list = conn.prepare_cached("SELECT state, count(*) FROM feed_message GROUP BY state ORDER BY state")?;
+    let rows = list.query_map((), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// What referrers are to be told, oldest first.
+pub(super) fn tellings(conn: &Connection, limit: usize) -> Result<Vec<Telling>, Fault> {
+    let mut list = conn.prepare_cached("SELECT model FROM telling ORDER BY seq LIMIT ?1")?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows: Vec<String> = list.query_map([limit], text)?.collect::<Result<_, _>>()?;
+    rows.iter().map(|telling| model(telling)).collect()
+}

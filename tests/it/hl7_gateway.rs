@@ -1,0 +1,99 @@
+//! A hospital speaks to a running gateway: what it says about a booking that a referrer made is what readers of FHIR
+//! see, whoever made it is to be told, and what nobody may guess waits for a person.
+
+use hyper::Method;
+use jiff::{SignedDuration, Timestamp};
+use onward::hl7v2::ack::{Code, Received};
+use onward::load::synthetic::{People, Person};
+use onward::outbox::destination::Peer;
+use onward::outbox::mllp::send_all;
+use serde_json::Value;
+
+use crate::gateway::{Gateway, Options, bundles, free_slots, headers, json, post, resource_id};
+
+/// SIU about this gateway's own id, as a hospital gives it back.
+fn siu(event: &str, control: &str, id: &str, person: &Person, start: Timestamp, status: &str) -> Vec<u8> {
+    let end = start + SignedDuration::from_mins(20);
+    let at = |instant: Timestamp| instant.strftime("%Y%m%d%H%M%S+0000").to_string();
+    let (number, birth) = (person.nhs_number.as_str(), person.birth_date.to_string().replace('-', ""));
+    let pid = format!(
+        "PID|1||{number}^^^NHS^NH~H{number}^^^RZ9^MR||{}^^^^^^L||{birth}|0{}NSTS01",
+        person.family,
+        "|".repeat(24)
+    );
+    format!(
+        "MSH|^~\\&|PAS|RZ9|ONWARD|X26|{}||SIU^{event}^SIU_S12|{control}|T|2.4|||AL|NE\r\
+         SCH|{id}^ONWARD|HOSP1^RZ9||||REASON^In words|R|N|20|min|^^20^{}^{}|||||||||||||||||{status}\r{pid}\r",
+        at(Timestamp::now()),
+        at(start),
+        at(end)
+    )
+    .into_bytes()
+}
+
+async fn send(gateway: &Gateway, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let addr = gateway.mllp.expect("it listens");
+    let mut answers = Vec::new();
+    send_all(&Peer::new(addr.ip().to_string(), addr.port()), messages, |_, answer| answers.push(answer.to_vec()))
+        .await
+        .unwrap();
+    answers
+}
+
+fn code(answer: &[u8]) -> Option<Code> {
+    Received::read(answer).unwrap().code
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hospital_says_of_a_referrers_booking_is_so() {
+    let gateway = Gateway::start(Options::default());
+    let client = gateway.client();
+    let people = People::new(7);
+    let (person, other) = (people.next(), people.next());
+    let referral = post(&client, headers().write(), &bundles().referral(&person, Timestamp::now())).await;
+    let referral = resource_id(&referral, "ServiceRequest").unwrap();
+    let slot = free_slots(&client, 14).await.pop().unwrap();
+    let booking = bundles().booking(&person, &slot, Some(&referral), Timestamp::now());
+    let booking = post(&client, headers().write(), &booking).await;
+    let id = resource_id(&booking, "Appointment").unwrap();
+    let read = async || -> Value {
+        let path = format!("/Appointment/{id}");
+        let answer = client.send(Method::GET, &path, headers().read(), None).await.unwrap();
+        json(&answer)
+    };
+    let start: Timestamp = read().await["start"].as_str().unwrap().parse().unwrap();
+
+    // Moved by the hospital; the repeat is answered byte for byte.
+    let later = start + SignedDuration::from_hours(24);
+    let moved = siu("S13", "C1", &id, &person, later, "Booked");
+    let answers = send(&gateway, &[moved.clone(), moved]).await;
+    assert_eq!((code(&answers[0]), answers[0] == answers[1]), (Some(Code::CA), true));
+    let now = read().await;
+    assert_eq!(now["start"].as_str().unwrap().parse::<Timestamp>().unwrap(), later);
+    assert_eq!(now["status"], "booked");
+
+    // Not the person whose booking it is: kept for a person here, and nothing changes.
+    let wrong = send(&gateway, &[siu("S15", "C2", &id, &other, later, "Cancelled")]).await;
+    assert_eq!(code(&wrong[0]), Some(Code::CA));
+    assert_eq!(read().await["status"], "booked");
+
+    // By its own number, which the hospital gave with the first event.
+    let missed = siu("S26", "C3", "HOSP1", &person, later, "Noshow");
+    assert_eq!(code(&send(&gateway, &[missed]).await[0]), Some(Code::CA));
+    assert_eq!(read().await["status"], "noshow");
+
+    let counts = gateway.document(&["messages", "feed", "counts"]);
+    assert_eq!((&counts["applied"], &counts["duplicate"], &counts["quarantined"]), (&2.into(), &1.into(), &1.into()));
+    let tellings = gateway.document(&["messages", "feed", "tellings"]);
+    let told: Vec<_> = tellings.as_array().unwrap().iter().map(|it| it["status"].as_str().unwrap()).collect();
+    assert_eq!(told, ["booked", "noshow"]);
+    assert!(tellings.as_array().unwrap().iter().all(|it| it["id"] == id.as_str()));
+
+    let kept = gateway.document(&["messages", "feed", "list"]);
+    assert_eq!((&kept[0]["code"], &kept[0]["place"]), (&"ONW-4011".into(), &"PID-3".into()));
+    let kept = kept[0]["message"].as_str().unwrap();
+    let skipped = gateway.document(&["messages", "skip", kept, "--reason", "the clerk chose the wrong patient"]);
+    assert_eq!(skipped[0]["state"], "skipped");
+    assert_eq!(gateway.document(&["messages", "feed", "counts"])["skipped"], 1);
+    assert!(gateway.document(&["messages", "feed", "list"]).as_array().unwrap().is_empty());
+}

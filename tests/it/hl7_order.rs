@@ -1,0 +1,179 @@
+//! Whatever the order in which a hospital's events come, and however often: the end is the same as in order, or a
+//! person is asked. Never a second booking or patient.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use onward::booking::decide::decide;
+use onward::booking::decision::Rules;
+use onward::intake::hl7::{Feed, prepare};
+use onward::pas::inbound::dialect::Dialect;
+use onward::store::sqlite::{Options, SqliteStore};
+use onward::store::{Store, Verdict};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// An event at a minute of the day on which it all happened.
+fn message(minute: u32, event: &str, segments: &[&str]) -> String {
+    let (hour, minute) = (9 + minute / 60, minute % 60);
+    let time = format!("20260301{hour:02}{minute:02}00");
+    let id = format!("{event}{time}").replace('^', "");
+    format!("MSH|^~\\&|PAS|RXX|ONWARD|RXX|{time}||{event}|{id}|T|2.4|||AL|NE\rEVN||{time}\r{}\r", segments.join("\r"))
+}
+
+fn pid(number: &str, nhs: &str, name: &str, phone: &str) -> String {
+    let nhs = if nhs.is_empty() { String::new() } else { format!("~{nhs}^^^NHS^NH") };
+    let status = if nhs.is_empty() { "" } else { "NSTS01" };
+    let phone = if phone.is_empty() { String::new() } else { format!("{phone}^PRN^PH") };
+    format!("PID|1||{number}^^^RXX^MR{nhs}||{name}^ANN^^^^^L||19800101|2|||||{phone}|||||||||||||||||||{status}")
+}
+
+fn sch(id: &str, start: &str, status: &str) -> String {
+    format!("SCH|{id}^RXX|{id}^RXX||||R^Reason|FU^Follow up|ROUTINE|20|min|^^20^{start}|||||||||||||||||{status}")
+}
+
+const ANN: &str = "9990000018";
+
+/// Sequences as hospitals send them, in order.
+fn sequences() -> Vec<Vec<String>> {
+    let ann = || pid("D1", ANN, "TESTER", "01700000001");
+    let moved = || pid("D1", ANN, "TESTER", "01700000002");
+    let bare = || pid("D1", "", "TESTER", "");
+    let other = || pid("D2", "", "TESTER", "01700000003");
+    let (nine, ten) = ("202603100900", "202603101000");
+    let pv1 = "PV1|1|O|ORTHO1^^^RXX||||||||||||||||OP1^^^RXX^VN";
+    vec![
+        // Booked, moved, changed, cancelled, reinstated, missed.
+        vec![
+            message(0, "SIU^S12", &[&sch("OP1", nine, "Booked"), &ann()]),
+            message(1, "SIU^S13", &[&sch("OP1", ten, "Booked"), &ann()]),
+            message(2, "SIU^S14", &[&sch("OP1", ten, "Booked"), &moved()]),
+            message(3, "SIU^S15", &[&sch("OP1", ten, "Cancelled"), &ann()]),
+            message(4, "SIU^S13", &[&sch("OP1", nine, "Booked"), &ann()]),
+            message(5, "SIU^S26", &[&sch("OP1", nine, "Noshow"), &ann()]),
+        ],
+        // By admissions: booked, arrived, not after all, arrived, seen; and the person changes between.
+        vec![
+            message(0, "ADT^A28", &[&bare()]),
+            message(1, "ADT^A05", &[&ann(), pv1, "PV2||||||||202603100900"]),
+            message(2, "ADT^A04", &[&bare(), pv1]),
+            message(3, "ADT^A11", &[&bare(), pv1]),
+            message(4, "ADT^A31", &[&moved()]),
+            message(5, "ADT^A04", &[&bare(), pv1]),
+            message(6, "ADT^A03", &[&bare(), pv1]),
+        ],
+        // Two records of one person, each with a booking; then they are one.
+        vec![
+            message(0, "ADT^A28", &[&ann()]),
+            message(1, "ADT^A28", &[&other()]),
+            message(2, "SIU^S12", &[&sch("OP1", nine, "Booked"), &ann()]),
+            message(3, "SIU^S12", &[&sch("OP2", ten, "Booked"), &other()]),
+            message(4, "ADT^A40", &[&bare(), "MRG|D2^^^RXX^MR"]),
+            message(5, "SIU^S15", &[&sch("OP2", ten, "Cancelled"), &bare()]),
+        ],
+        // A booking under the wrong person is put right.
+        vec![
+            message(0, "SIU^S12", &[&sch("OP1", nine, "Booked"), &other()]),
+            message(1, "ADT^A44", &[&ann(), "MRG|D2^^^RXX^MR||||OP1^^^RXX^VN"]),
+            message(2, "SIU^S14", &[&sch("OP1", ten, "Booked"), &ann()]),
+        ],
+        // A referral, made more urgent, withdrawn.
+        vec![
+            message(0, "REF^I12", &["RF1|A|1|110^T^TFC||O|000000070001^^E-RS|20260215||20260220", &ann()]),
+            message(1, "REF^I13", &["RF1|A|2|110^T^TFC||O|000000070001^^E-RS|20260215||20260220", &ann()]),
+            message(2, "REF^I14", &["RF1|R|2|110^T^TFC||O|000000070001^^E-RS|20260215||20260220", &ann()]),
+        ],
+    ]
+}
+
+/// Sends all of it to a new gateway's store; what is there in the end, and how much a person is asked.
+async fn end(messages: &[String]) -> (Value, usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("onward.db");
+    let options = Options { rules: Rules { sandbox: true }, ..Options::default() };
+    let store = SqliteStore::open(&file, options, decide).unwrap();
+    let dialect = Dialect::shipped("itk").unwrap();
+    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };
+    let mut asked = 0;
+    for message in messages {
+        let prepared = prepare(&feed, message.clone().into_bytes(), true, None);
+        let verdict = store.submit(prepared.message, prepared.work).await.unwrap();
+        asked += usize::from(matches!(verdict, Verdict::Refused { .. }));
+    }
+    store.close();
+    (held(&file), asked)
+}
+
+/// What readers see: people that are in use, bookings, referrals and whose they are.
+fn held(file: &Path) -> Value {
+    let conn = rusqlite::Connection::open(file).unwrap();
+    let all = |sql: &str| -> Vec<Value> {
+        let mut statement = conn.prepare(sql).unwrap();
+        let rows = statement.query_map((), |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|row| serde_json::from_str(&row.unwrap()).unwrap()).collect()
+    };
+    let people: Vec<Value> =
+        all("SELECT model FROM patient").into_iter().filter(|it| it["replaced_by"].is_null()).collect();
+    let names: BTreeMap<String, String> = people
+        .iter()
+        .map(|it| {
+            (
+                it["id"].as_str().unwrap().to_owned(),
+                format!("{:?} {}", it["nhs_number"], it["demographics"]["telecoms"]),
+            )
+        })
+        .collect();
+    let mut people: Vec<Value> = people
+        .iter()
+        .map(|it| json!([it["nhs_number"], it["demographics"]["telecoms"], it["demographics"]["names"]]))
+        .collect();
+    people.sort_by_key(ToString::to_string);
+    let owner = |it: &Value| names.get(it["patient"].as_str().unwrap()).cloned().unwrap_or("nobody in use".to_owned());
+    let mut bookings: Vec<Value> = all("SELECT model FROM appointment")
+        .iter()
+        .map(|it| json!([it["identifiers"], it["status"], it["start"], it["end"], it["cancel_reason"], owner(it)]))
+        .collect();
+    bookings.sort_by_key(ToString::to_string);
+    let mut referrals: Vec<Value> = all("SELECT model FROM referral")
+        .iter()
+        .map(|it| json!([it["ubrn"], it["status"], it["priority"], owner(it)]))
+        .collect();
+    referrals.sort_by_key(ToString::to_string);
+    json!({ "people": people, "bookings": bookings, "referrals": referrals })
+}
+
+fn cases() -> u32 {
+    std::env::var("ONWARD_ORDERS").ok().map_or(24, |text| text.parse().expect("ONWARD_ORDERS is a number"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 60, ..ProptestConfig::with_cases(cases()) })]
+
+    #[test]
+    fn any_order_ends_as_the_right_one_or_a_person_is_asked(
+        which in 0..5_usize,
+        ranks in proptest::collection::vec(any::<u32>(), 14),
+        twice in proptest::collection::vec(any::<bool>(), 7),
+    ) {
+        let sequence = &sequences()[which];
+        let mut shuffled: Vec<(u32, &String)> = Vec::new();
+        for (at, message) in sequence.iter().enumerate() {
+            shuffled.push((ranks[2 * at], message));
+            if twice[at] {
+                shuffled.push((ranks[2 * at + 1], message));
+            }
+        }
+        shuffled.sort();
+        let shuffled: Vec<String> = shuffled.into_iter().map(|(_, message)| message.clone()).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ((right, none), (other, asked)) =
+            runtime.block_on(async { (end(sequence).await, end(&shuffled).await) });
+        prop_assert_eq!(none, 0);
+        let count = |state: &Value, what: &str| state[what].as_array().unwrap().len();
+        prop_assert!(count(&other, "people") <= count(&right, "people") + asked);
+        prop_assert!(count(&other, "bookings") <= count(&right, "bookings"));
+        if asked == 0 {
+            prop_assert_eq!(other, right);
+        }
+    }
+}

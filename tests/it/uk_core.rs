@@ -14,15 +14,20 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
     // An extension with a value of two types, one of which its own definition does not have.
     (
         "Extension-UKCore-ConditionEpisode-Example",
-        &[("ONW-2008", "Condition.extension[0].value"), ("ONW-2016", "Condition.extension[0]")],
+        &[("ONW-2008", "Condition.extension[].value"), ("ONW-2016", "Condition.extension[]")],
     ),
-    ("UKCore-Bundle-NEWS2Observations-Example", &[("ONW-2031", "Bundle.entry[0].fullUrl")]),
+    ("UKCore-Bundle-NEWS2Observations-Example", &[("ONW-2031", "Bundle.entry[].fullUrl")]),
     // `Organization/https://…/StructureDefinition/UKCore-Organization` reads as a reference to a StructureDefinition.
-    ("UKCore-Provenance-RARecordConsent-Example", &[("ONW-2005", "Provenance.agent[0].onBehalfOf")]),
+    ("UKCore-Provenance-RARecordConsent-Example", &[("ONW-2005", "Provenance.agent[].onBehalfOf")]),
 ];
 
 /// Examples whose narrative lacks the namespace that R4 2.11.1 asks for.
 const WITHOUT_NAMESPACE: usize = 184;
+
+/// A place without the numbers of items.
+fn anywhere(at: &str) -> String {
+    at.replace(|c: char| c.is_ascii_digit(), "")
+}
 
 #[test]
 fn its_own_examples_are_sound_but_for_what_is_wrong_with_them() {
@@ -41,9 +46,13 @@ fn its_own_examples_are_sound_but_for_what_is_wrong_with_them() {
         let found = Policy::strict().apply(library.validator.check(&tape, &Request::default()).issues);
         let errors: Vec<&Issue> = found.iter().filter(|it| it.severity == Severity::Error).collect();
         narratives += usize::from(errors.iter().any(|it| it.code == &NARRATIVE));
-        let mut others: Vec<(String, String)> =
-            errors.iter().filter(|it| it.code != &NARRATIVE).map(|it| (it.code.id.to_owned(), it.at.clone())).collect();
+        let mut others: Vec<(String, String)> = errors
+            .iter()
+            .filter(|it| it.code != &NARRATIVE)
+            .map(|it| (it.code.id.to_owned(), anywhere(&it.at)))
+            .collect();
         others.sort();
+        others.dedup();
         if !others.is_empty() {
             wrong.push((file.file_stem().unwrap().to_string_lossy().into_owned(), others));
         }

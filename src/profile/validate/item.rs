@@ -177,7 +177,10 @@ impl Walk<'_, '_> {
             _ => {
                 let missing = alternative.profiles.iter().find_map(Target::missing).unwrap_or_default();
                 let text = format!("The profile {missing} is not loaded, so it was not checked.");
-                self.broken(&issue::PROFILE_MISSING, node, rule, "profile", text);
+                let source = Source::Rule(rule, "profile");
+                // The value is there and sound for its type: that nobody can say more is no fault of it.
+                let severity = Severity::Warning;
+                self.told(&issue::PROFILE_MISSING, severity, node, NameId::UNKNOWN, source, text.into());
             }
         }
     }

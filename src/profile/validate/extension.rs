@@ -6,7 +6,7 @@ use super::*;
 use crate::issue;
 use crate::profile::program::ExtensionContext;
 
-/// Extensions of HL7's own are known all; of others, definitions may simply not be here.
+/// Whoever names an extension of HL7's own means a published one; of others, definitions may simply not be here.
 const HL7: &str = "http://hl7.org/fhir/";
 
 impl Walk<'_, '_> {
@@ -47,6 +47,9 @@ impl Walk<'_, '_> {
         if self.is_modifier(node) {
             let text = "The definition of this modifier extension is not loaded, so the meaning cannot be known.";
             self.say(&issue::EXTENSION_MODIFIER, node, text);
+        } else if is_of_guide(url) {
+            let text = "The guide of HL7's that defines this extension is not loaded, so the meaning cannot be known.";
+            self.say(&issue::EXTENSION_UNKNOWN, node, text);
         } else if url.starts_with(HL7) {
             let text = "FHIR R4 has no extension of this URL; a later release may have it. It was not checked.";
             self.warn(&issue::EXTENSION_UNKNOWN, node, text);
@@ -178,6 +181,14 @@ impl Walk<'_, '_> {
         });
         Some((above, field.map_or_else(|| self.facts.names().name(name).to_owned(), str::to_owned)))
     }
+}
+
+/// Is it an extension of one of HL7's guides (`…/fhir/us/core/…`)? Those of FHIR's releases come straight after `fhir/`,
+/// or after the release (`…/fhir/5.0/…`), and those for tools are known to nobody else.
+fn is_of_guide(url: &str) -> bool {
+    let first = url.strip_prefix(HL7).and_then(|rest| rest.split_once('/')).map(|(first, _)| first);
+    let is_release = |first: &str| first.starts_with(|c: char| c.is_ascii_digit());
+    first.is_some_and(|first| !matches!(first, "StructureDefinition" | "tools") && !is_release(first))
 }
 
 fn is_joined(expression: &str, name: &str, path: &str) -> bool {

@@ -238,6 +238,8 @@ pub struct Invariant {
     pub is_error: bool,
     /// Is it only good practice (R4's `elementdefinition-bestpractice`)?
     pub is_practice: bool,
+    /// Is it broken too where it yields nothing, because it guards itself against all that may be absent?
+    pub is_decisive: bool,
     /// What is evaluated.
     pub expression: Expression,
     /// The definition that it comes from.

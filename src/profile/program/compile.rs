@@ -25,6 +25,10 @@ const NATIVE: [&str; 6] = ["dom-2", "dom-3", "ele-1", "ext-1", "txt-1", "txt-2"]
 /// Invariants of R4 that are marked `elementdefinition-bestpractice`.
 const PRACTICE: [&str; 1] = ["dom-6"];
 
+/// Invariants that say themselves what may be absent. per-1 yields nothing only where the precision of the two times
+/// leaves open which is the earlier; then a period was not said to end after it starts.
+const DECISIVE: [&str; 1] = ["per-1"];
+
 /// R4's slips, with what they must have meant. app-4 names `no-show`, which is no code of AppointmentStatus; the code is
 /// `noshow` (R4 8.26.2), and later releases say so. que-12 is about "more than one" and counts to two; the reference
 /// validator and later releases count to one.
@@ -386,6 +390,7 @@ impl<'d> Compiler<'d> {
                     key: constraint.key.as_str().into(),
                     is_error: constraint.is_error,
                     is_practice: PRACTICE.contains(&constraint.key.as_str()),
+                    is_decisive: DECISIVE.contains(&constraint.key.as_str()),
                     expression: compiled,
                     source: constraint.source.as_deref().unwrap_or(&definition.url).into(),
                 });

@@ -162,7 +162,7 @@ pub struct TypeRef {
     /// A type name; FHIRPath's System types (in `id` and `value` of primitives) as the FHIR type that the
     /// `structuredefinition-fhir-type` extension gives, or `System.String` and so on where it gives none.
     pub code: String,
-    /// Profiles of that type, one of which must hold.
+    /// Profiles of that type, one of which must hold; `url#id` is the element of this id in a profile.
     pub profiles: Vec<String>,
     /// Profiles of what a reference or canonical points to, one of which must hold.
     pub target_profiles: Vec<String>,

@@ -15,6 +15,7 @@ use crate::fhir::names::NameId;
 
 mod compile;
 mod discriminator;
+mod elements;
 mod exact;
 
 pub use self::compile::{Fault, compile};
@@ -142,6 +143,17 @@ pub(super) enum Aggregation {
     Contained,
     Referenced,
     Bundled,
+}
+
+impl Aggregation {
+    fn of(code: &str) -> Option<Self> {
+        match code {
+            "contained" => Some(Self::Contained),
+            "referenced" => Some(Self::Referenced),
+            "bundled" => Some(Self::Bundled),
+            _ => None,
+        }
+    }
 }
 
 /// A profile that something must conform to.

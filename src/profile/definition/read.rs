@@ -230,6 +230,8 @@ struct RawType {
     code: String,
     #[serde(default)]
     profile: Vec<String>,
+    #[serde(default, rename = "_profile")]
+    profile_halves: Vec<Option<RawHalf>>,
     #[serde(default)]
     target_profile: Vec<String>,
     #[serde(default)]
@@ -237,17 +239,36 @@ struct RawType {
     versioning: Option<String>,
 }
 
+/// The `_` half of a primitive.
+#[derive(serde::Deserialize)]
+struct RawHalf {
+    #[serde(default)]
+    extension: Vec<RawExtension>,
+}
+
 impl<'de> Deserialize<'de> for TypeRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawType::deserialize(deserializer)?;
         Ok(Self {
             code: type_code(&raw),
-            profiles: raw.profile,
+            profiles: with_elements(raw.profile, &raw.profile_halves),
             target_profiles: raw.target_profile,
             aggregation: raw.aggregation,
             versioning: raw.versioning,
         })
     }
+}
+
+/// An element of a profile is meant where the `profile-element` extension says so: `url#Composition.section:plan`.
+fn with_elements(mut profiles: Vec<String>, halves: &[Option<RawHalf>]) -> Vec<String> {
+    for (profile, half) in profiles.iter_mut().zip(halves) {
+        let extensions = half.as_ref().map(|half| half.extension.as_slice()).unwrap_or_default();
+        if let Some(element) = extension_text(extensions, "elementdefinition-profile-element") {
+            profile.push('#');
+            profile.push_str(&element);
+        }
+    }
+    profiles
 }
 
 fn type_code(raw: &RawType) -> String {

@@ -66,6 +66,7 @@ pub fn compile(packages: &Packages, facts: &'static Facts) -> (Program, Vec<Faul
     for (index, definition) in profiles.into_iter().enumerate() {
         compiler.profile(index, definition);
     }
+    compiler.profile_elements();
     compiler.program.finish();
     (compiler.program, compiler.faults)
 }
@@ -467,7 +468,7 @@ impl<'d> Compiler<'d> {
                 type_id,
                 profiles: one.profiles.iter().map(|url| self.target(url)).collect(),
                 targets: one.target_profiles.iter().map(|url| self.target(url)).collect(),
-                aggregation: one.aggregation.iter().filter_map(|kind| aggregation(kind)).collect(),
+                aggregation: one.aggregation.iter().filter_map(|kind| Aggregation::of(kind)).collect(),
             });
         }
         let plain = |it: &Alternative| it.profiles.is_empty() && it.aggregation.is_empty();
@@ -501,20 +502,9 @@ impl<'d> Compiler<'d> {
             && (field.targets.is_empty() || alternative.targets.len() == field.targets.len())
     }
 
-    /// The rule of an element of a profile (the `profile-element` extension writes it after a `#`).
-    fn element_of(&self, url: &str, element: &str) -> Option<Target> {
-        let index = *self.program.by_url.get(url)?;
-        let is_it = |(_, rule): &(usize, &Rule)| rule.profile == Some(index) && *rule.id == *element;
-        let found = self.program.rules.iter().enumerate().find(is_it)?;
-        Some(Target::Element(RuleId(found.0 as u32)))
-    }
-
     /// A profile that is named, as a type of R4, as one that is loaded, or neither.
     pub(super) fn target(&self, canonical: &str) -> Target {
-        if let Some((url, element)) = canonical.split_once('#') {
-            return self.element_of(url, element).unwrap_or(Target::Unknown(canonical.into()));
-        }
-        let named = self.named(canonical);
+        let named = self.named(canonical).filter(|_| !canonical.contains('#'));
         if let Some(index) = named.and_then(|definition| self.profiles.get(&std::ptr::from_ref(definition))) {
             let profile = &self.program.profiles[*index as usize];
             return Target::Profile(profile.type_id, profile.rule);
@@ -569,15 +559,6 @@ impl<'d> Compiler<'d> {
     /// Another definition's elements, to look for what tells slices apart.
     pub(super) fn elements_of(&self, canonical: &str) -> Option<&'d [Element]> {
         Some(self.named(canonical)?.snapshot.as_slice()).filter(|elements| !elements.is_empty())
-    }
-}
-
-fn aggregation(code: &str) -> Option<Aggregation> {
-    match code {
-        "contained" => Some(Aggregation::Contained),
-        "referenced" => Some(Aggregation::Referenced),
-        "bundled" => Some(Aggregation::Bundled),
-        _ => None,
     }
 }
 

@@ -21,9 +21,22 @@ pub(super) fn tests(
     slice: usize,
     discriminator: &Discriminator,
 ) -> Result<Vec<Test>, String> {
+    let start = Cursor { elements: &drafts.definition.snapshot, element: drafts.all[slice].element };
+    tests_from(compiler, start, discriminator).or_else(|text| {
+        // The slice may be an element of another profile, which says what tells it from others.
+        let mut named = start.element.types.iter().flat_map(|one| &one.profiles).filter(|url| url.contains('#'));
+        let there = named.next().and_then(|url| root(compiler, url)).ok_or(text)?;
+        tests_from(compiler, there, discriminator)
+    })
+}
+
+fn tests_from(
+    compiler: &mut Compiler<'_>,
+    start: Cursor<'_>,
+    discriminator: &Discriminator,
+) -> Result<Vec<Test>, String> {
     let path = discriminator.path.as_str();
     let steps = steps(compiler, path).ok_or_else(|| format!("the discriminator {path} cannot be read"))?;
-    let start = Cursor { elements: &drafts.definition.snapshot, element: drafts.all[slice].element };
     let (found, resolved) = walk(compiler, start, &steps);
     let one = |what| vec![Test { steps: steps.clone().into(), what }];
     let nothing = || format!("nothing in the slice says what its discriminator {path} must be");
@@ -133,9 +146,15 @@ fn target<'d>(compiler: &Compiler<'d>, at: Cursor<'d>) -> Option<Cursor<'d>> {
     root(compiler, url)
 }
 
+/// A profile's root, or the element of it that is meant.
 fn root<'d>(compiler: &Compiler<'d>, url: &str) -> Option<Cursor<'d>> {
+    let (url, id) = url.split_once('#').map_or((url, None), |(url, id)| (url, Some(id)));
     let elements = compiler.elements_of(url)?;
-    Some(Cursor { elements, element: elements.first()? })
+    let element = match id {
+        Some(id) => elements.iter().find(|it| it.id == id)?,
+        None => elements.first()?,
+    };
+    Some(Cursor { elements, element })
 }
 
 fn below<'d>(compiler: &Compiler<'d>, at: Cursor<'d>, step: &Step) -> Option<Cursor<'d>> {

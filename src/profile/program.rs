@@ -202,6 +202,8 @@ pub(super) struct Slicing {
     pub(super) rules: SlicingRules,
     pub(super) ordered: bool,
     pub(super) slices: Vec<Slice>,
+    /// May an occurrence fit more than one of them? Else the first that fits is the only one.
+    pub(super) may_overlap: bool,
 }
 
 /// One kind of occurrence.

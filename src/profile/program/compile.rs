@@ -517,22 +517,30 @@ impl<'d> Compiler<'d> {
     }
 
     fn slicing(&mut self, drafts: &mut Drafts<'d>, index: usize) -> Option<Box<Slicing>> {
-        let slices = drafts.all[index].slices.clone();
+        let slices = drafts.slices(index);
         let element = drafts.all[index].element;
         if slices.is_empty() && element.slicing.is_none() {
             return None;
         }
         let definition = element.slicing.clone().unwrap_or_default();
-        let mut out = Slicing { rules: definition.rules, ordered: definition.ordered, slices: Vec::new() };
+        let mut out =
+            Slicing { rules: definition.rules, ordered: definition.ordered, slices: Vec::new(), may_overlap: false };
+        let mut is_settled = true;
         for slice in slices {
             let Some(rule) = self.emit(drafts, slice, true) else { continue };
             let (mut tests, mut nothing) = (Vec::new(), Vec::new());
             for found in &definition.discriminators {
                 match discriminator::tests(self, drafts, slice, found) {
-                    Ok(found) => tests.extend(found),
+                    Ok(own) => {
+                        // That something is there tells a slice from others only where that is what is asked.
+                        let is_there = |test: &Test| matches!(test.what, What::Exists(true));
+                        is_settled &= found.kind == "exists" || !own.iter().any(is_there);
+                        tests.extend(own);
+                    }
                     Err(text) => nothing.push(text),
                 }
             }
+            is_settled &= nothing.is_empty();
             // What one discriminator leaves open, another may settle.
             if tests.is_empty() && !nothing.is_empty() {
                 tests.push(Test { steps: Box::default(), what: What::Never });
@@ -544,6 +552,8 @@ impl<'d> Compiler<'d> {
             }
             out.slices.push(Slice { rule, tests: tests.into() });
         }
+        let type_id = drafts.all[index].type_id;
+        out.may_overlap = is_settled && discriminator::may_overlap(self, type_id, &out.slices);
         let open = out.rules == definition::SlicingRules::Open;
         (!open || !out.slices.is_empty()).then(|| Box::new(out))
     }
@@ -566,6 +576,19 @@ impl<'d> Drafts<'d> {
     fn put(&mut self, element: &'d Element, type_id: TypeId, name: NameId) {
         self.by_id.insert(&element.id, self.all.len());
         self.all.push(Draft { element, type_id, name, children: Vec::new(), slices: Vec::new(), rule: None });
+    }
+
+    /// Slices by index. Those of a slice that says nothing of how it is cut are told apart as it is itself.
+    fn slices(&self, index: usize) -> Vec<usize> {
+        let is_cut = |index: usize| {
+            let element = self.all[index].element;
+            element.slice_name.is_none() || element.slicing.is_some() || element.path.ends_with("[x]")
+        };
+        if !is_cut(index) {
+            return Vec::new();
+        }
+        let inner = |slice: usize| if is_cut(slice) { &[] } else { self.all[slice].slices.as_slice() };
+        self.all[index].slices.iter().flat_map(|slice| [*slice].into_iter().chain(inner(*slice).to_vec())).collect()
     }
 
     fn parent(&self, index: usize) -> Option<&Draft<'d>> {

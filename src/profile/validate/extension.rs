@@ -183,12 +183,11 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Is it an extension of one of HL7's guides (`…/fhir/us/core/…`)? Those of FHIR's releases come straight after `fhir/`,
-/// or after the release (`…/fhir/5.0/…`), and those for tools are known to nobody else.
+/// Is it an extension of one of HL7's guides (`…/fhir/us/core/…`)? After `fhir/` these have their realm: `uv` for
+/// universal, or a country. Those of FHIR itself do not, whatever the release.
 fn is_of_guide(url: &str) -> bool {
-    let first = url.strip_prefix(HL7).and_then(|rest| rest.split_once('/')).map(|(first, _)| first);
-    let is_release = |first: &str| first.starts_with(|c: char| c.is_ascii_digit());
-    first.is_some_and(|first| !matches!(first, "StructureDefinition" | "tools") && !is_release(first))
+    let realm = url.strip_prefix(HL7).and_then(|rest| rest.split_once('/')).map(|(realm, _)| realm);
+    realm.is_some_and(|realm| realm.len() == 2 && realm.bytes().all(|byte| byte.is_ascii_lowercase()))
 }
 
 fn is_joined(expression: &str, name: &str, path: &str) -> bool {

@@ -5,7 +5,7 @@ use super::*;
 use crate::fhir::instant::FhirDateTime;
 use crate::fhir::tape::Kind as Json;
 use crate::issue;
-use crate::profile::facts::Field;
+use crate::profile::facts::{Field, Special};
 use crate::profile::program::{Exact, Rule};
 
 impl Walk<'_, '_> {
@@ -38,8 +38,13 @@ impl Walk<'_, '_> {
         let Some(index) = alternatives.iter().position(|it| self.fits(it, field.kind)) else {
             let names: Vec<_> = alternatives.iter().map(|it| self.facts.of(it.type_id).name).collect();
             let text = format!("The profile allows only {} here.", names.join(", "));
-            // A choice of a wrong type is as good as absent: it is told of what has it.
-            let node = if asked.id.ends_with(']') { self.tape.parent(item.node) } else { None };
+            // A choice of none of several types is told of what has it, and so is an extension that is wrong as a whole.
+            let holder = self.tape.parent(item.node).filter(|holder| {
+                let id = self.types[holder.index()];
+                let is_extension = id != TypeId::NONE && self.facts.of(id).special == Special::Extension;
+                1 < alternatives.len() || is_extension
+            });
+            let node = holder.filter(|_| asked.id.ends_with(']'));
             return self.broken(&issue::PROFILE_TYPE, node.unwrap_or(item.node), rule, "type", text);
         };
         let alternative = &alternatives[index];

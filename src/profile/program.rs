@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::definition::{SlicingRules, Strength};
+use super::definition::{Controls, SlicingRules, Strength};
 use super::facts::TypeId;
 use super::fhirpath::Expression;
 use crate::fhir::names::NameId;
@@ -100,6 +100,8 @@ pub struct Rule {
     pub(super) max_length: Option<u32>,
     /// Value set and strength.
     pub(super) binding: Option<Box<Binding>>,
+    /// What extensions of the element ask of the content.
+    pub(super) controls: Option<Box<Controls>>,
     /// Invariants that R4's own types do not have already.
     pub(super) invariants: Box<[InvariantId]>,
     /// Rules for the elements below.

@@ -21,6 +21,7 @@ use crate::issue::{Code, Issue, Issues, Severity};
 mod binding;
 mod bundle;
 mod content;
+mod controls;
 mod extension;
 mod findings;
 mod invariants;

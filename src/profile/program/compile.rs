@@ -273,6 +273,7 @@ impl<'d> Compiler<'d> {
             || rule.range.is_some()
             || rule.max_length.is_some()
             || rule.binding.is_some()
+            || rule.controls.is_some()
             || rule.slicing.is_some()
             || rule.like.is_some()
             || 0 < rule.min
@@ -343,6 +344,7 @@ impl<'d> Compiler<'d> {
             pattern: element.pattern.as_ref().map(|(_, value)| Box::new(Exact::of(value))),
             range: if range == (None, None) { None } else { Some(Box::new(range)) },
             max_length: element.max_length,
+            controls: element.controls.clone(),
             binding: self.binding(drafts, index, base),
             invariants: invariants.into(),
             ..Rule::default()

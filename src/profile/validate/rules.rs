@@ -20,6 +20,9 @@ impl Walk<'_, '_> {
             self.bound(rule, binding, node, field.kind);
         }
         self.exact(rule, asked, item);
+        if let Some(controls) = &asked.controls {
+            self.controlled(rule, controls, item);
+        }
         let Some(node) = item.value else { return };
         if let Some(max) = asked.max_length {
             let length = self.tape.string(node).map_or(0, |text| text.chars().count());

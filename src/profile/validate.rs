@@ -27,6 +27,7 @@ mod findings;
 mod invariants;
 mod item;
 mod place;
+mod questionnaire;
 mod reference;
 mod rules;
 mod slices;

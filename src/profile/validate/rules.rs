@@ -85,7 +85,7 @@ impl Walk<'_, '_> {
     }
 
     /// How a number, date or quantity stands to a bound; `None` where they cannot be compared.
-    fn compared(&self, node: NodeId, bound: &Exact) -> Option<std::cmp::Ordering> {
+    pub(super) fn compared(&self, node: NodeId, bound: &Exact) -> Option<std::cmp::Ordering> {
         match bound {
             Exact::Number(bound) => {
                 let value = (self.tape.kind(node) == Json::Number).then(|| self.tape.raw(node))?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use onward::fhir::json::Limits;
 use onward::issue::Severity;
@@ -10,7 +11,7 @@ use onward::profile::library::Library;
 use onward::profile::package;
 use onward::profile::validate::Request;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The definitions that the cases name.
 static LIBRARY: LazyLock<Library> =
@@ -73,4 +74,24 @@ fn the_cases_find_what_they_say() {
 fn the_definitions_of_the_cases_load() {
     let wrong: Vec<String> = LIBRARY.issues.iter().map(ToString::to_string).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_response_of_nothing_but_answers_ends_soon() {
+    const MANY: usize = 3_000;
+    let condition = json!([{ "question": "a", "operator": "=", "answerInteger": 1 }]);
+    let asks = |n| json!({ "linkId": format!("q{n}"), "type": "string", "required": true, "enableWhen": condition });
+    let first = [json!({ "linkId": "a", "type": "integer", "repeats": true })];
+    let questions: Vec<Value> = first.into_iter().chain((0..MANY).map(asks)).collect();
+    let answers: Vec<Value> = (0..MANY).map(|_| json!({ "valueInteger": 0 })).collect();
+    let resource = json!({
+        "resourceType": "QuestionnaireResponse", "questionnaire": "#f", "status": "completed",
+        "contained": [{ "resourceType": "Questionnaire", "id": "f", "status": "active", "item": questions }],
+        "item": [{ "linkId": "a", "answer": answers }],
+    });
+    let case = Case { says: String::new(), profile: None, resource, found: Vec::new() };
+    let begin = Instant::now();
+    // What is required is not missed where nobody can tell whether it is enabled.
+    assert_eq!(found(&case), ["warning ONW-2033 QuestionnaireResponse"]);
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }

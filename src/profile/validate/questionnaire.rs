@@ -2,7 +2,7 @@
 //! the question is not enabled, all that are required (R4 6.4, 6.5). The Questionnaire is looked for in what the response
 //! contains, in its Bundle, and in the loaded packages.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -16,6 +16,9 @@ use crate::fhir::tape::Kind as Json;
 use crate::issue;
 use crate::profile::program::Exact;
 use crate::profile::questionnaire::{Condition, Form, Question};
+
+/// Conditions look at this many answers of a response, and no more: each may look at all of them.
+const LOOKS_MAX: usize = 200_000;
 
 /// Questionnaires of the document.
 #[derive(Debug, Default)]
@@ -53,9 +56,16 @@ struct Filled<'f> {
     by_link: HashMap<String, Vec<NodeId>>,
     /// What the current question is within; the response first.
     above: Vec<NodeId>,
+    /// How many answers conditions looked at.
+    looks: Cell<usize>,
 }
 
 impl Filled<'_> {
+    /// Were there more answers to look at than is looked at? Then nobody can tell what is enabled.
+    fn is_spent(&self) -> bool {
+        LOOKS_MAX < self.looks.get()
+    }
+
     /// Has the questionnaire such a question anywhere?
     fn is_known(&self, link: &str) -> bool {
         self.known.get_or_init(|| self.form.link_ids()).contains(link)
@@ -130,8 +140,26 @@ impl<'v> Walk<'v, '_> {
         let status = tape.member_named(node, "status").map(|status| tape.raw(status));
         let in_progress = status == Some("in-progress");
         let by_link = self.by_link(node);
-        let mut filled = Filled { form: &form, known: OnceCell::new(), in_progress, by_link, above: Vec::new() };
+        let mut filled = Filled {
+            form: &form,
+            known: OnceCell::new(),
+            in_progress,
+            by_link,
+            above: Vec::new(),
+            looks: Cell::new(0),
+        };
         self.level(&mut filled, &form.questions, node);
+        if filled.is_spent() {
+            let text = "There are too many answers to evaluate all conditions of the questionnaire.";
+            self.told(
+                &issue::INVARIANT_NOT_CHECKED,
+                Severity::Warning,
+                node,
+                NameId::UNKNOWN,
+                Source::Shape,
+                text.into(),
+            );
+        }
     }
 
     fn form(&mut self, node: NodeId, canonical: &str) -> Option<Found<'v>> {
@@ -193,7 +221,7 @@ impl<'v> Walk<'v, '_> {
     /// All items of one question in one holder.
     fn question(&mut self, filled: &mut Filled<'_>, question: &Question, items: &[NodeId], holder: NodeId) {
         let enabled = self.is_enabled(filled, question);
-        if items.is_empty() && enabled && question.required && question.is_asked() {
+        if items.is_empty() && enabled && question.required && question.is_asked() && !filled.is_spent() {
             self.unanswered(filled, holder);
         }
         if let [_, second, ..] = items
@@ -288,7 +316,11 @@ impl<'v> Walk<'v, '_> {
     }
 
     fn holds(&self, filled: &Filled<'_>, condition: &Condition) -> bool {
+        if filled.is_spent() {
+            return true;
+        }
         let answers = self.answers_to(filled, &condition.question);
+        filled.looks.set(filled.looks.get() + answers.len());
         let Some((kind, wanted)) = condition.answer.value() else { return true };
         let mut values = answers.into_iter().filter_map(|answer| self.answered(answer)).peekable();
         let is = |order: &dyn Fn(Ordering) -> bool, value| self.standing(wanted, value).is_some_and(order);

@@ -153,6 +153,9 @@ codes! {
     TOO_MANY_ISSUES "ONW-2034" Error "too-long" BadRequest "There are more problems than are listed."
     MARKUP_IN_TEXT "ONW-2035" Error "invalid" BadRequest "A text looks like HTML, which whoever shows it may run."
     PROFILE_MISSING "ONW-2036" Error "not-found" BadRequest "A profile asks for conformance to another one that is not loaded, so it was not checked."
+    SLICE_AMBIGUOUS "ONW-2037" Error "structure" BadRequest "An occurrence fits more than one slice of the profile."
+    QUESTIONNAIRE "ONW-2038" Error "business-rule" BadRequest "The questions or the answers of a questionnaire do not fit together."
+    QUESTIONNAIRE_UNKNOWN "ONW-2039" Warning "not-found" BadRequest "The questionnaire of a response is not loaded here, so its answers were not checked."
 
     XML_INVALID "ONW-2051" Error "structure" BadRequest "The body is not well-formed XML, or not in the form of XML that is read here."
     XML_FORBIDDEN "ONW-2052" Error "structure" BadRequest "The XML has a document type, an entity or a processing instruction, none of which is read here."

@@ -111,6 +111,19 @@ pub struct Element {
     pub is_modifier: Option<bool>,
     /// Value set and strength.
     pub binding: Option<Binding>,
+    /// What extensions ask of the content.
+    pub controls: Option<Box<Controls>>,
+}
+
+/// What extensions of an ElementDefinition ask of the content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Controls {
+    /// `narrative-source-control`: how bad it is if a text of the narrative does not say where it is from.
+    pub sources: Option<String>,
+    /// `narrative-language-control`: `_no` sections by language, `_yes`, one of the `_resource`'s language, or of these.
+    pub languages: Vec<String>,
+    /// `valueAlternatives`: extensions of which one must be there where the value is not.
+    pub alternatives: Vec<String>,
 }
 
 /// `ElementDefinition.max`.
@@ -162,7 +175,7 @@ pub struct TypeRef {
     /// A type name; FHIRPath's System types (in `id` and `value` of primitives) as the FHIR type that the
     /// `structuredefinition-fhir-type` extension gives, or `System.String` and so on where it gives none.
     pub code: String,
-    /// Profiles of that type, one of which must hold.
+    /// Profiles of that type, one of which must hold; `url#id` is the element of this id in a profile.
     pub profiles: Vec<String>,
     /// Profiles of what a reference or canonical points to, one of which must hold.
     pub target_profiles: Vec<String>,

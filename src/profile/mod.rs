@@ -6,6 +6,7 @@
 //! * [`package`] loads definitions, value sets and code systems, with all versions side by side.
 //! * [`primitive`] knows the formats of R4's primitive types.
 //! * [`fhirpath`] asks invariants; [`xhtml`] checks narratives.
+//! * [`questionnaire`] is what a Questionnaire asks.
 //! * [`schema`] writes a profile as a JSON Schema.
 //! * [`shipped`] is the packages that are part of this program.
 //! * [`snapshot`] makes what a definition says of every element, from what it changes.
@@ -21,6 +22,7 @@ pub mod fhirpath;
 pub mod package;
 pub mod primitive;
 pub mod program;
+pub mod questionnaire;
 pub mod schema;
 pub mod shipped;
 pub mod snapshot;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::base;
 use super::definition::{Definition, Element};
+use super::questionnaire::Form;
 use super::shipped;
 use super::snapshot::{Generator, Resolver, SnapshotError};
 use super::terminology::{CodeSystem, Codes, Known, Membership, Reason, Table, ValueSet};
@@ -122,11 +123,12 @@ pub struct Packages {
     vocabulary: Arc<Vocabulary>,
 }
 
-/// Value sets and code systems, and what was compiled of them.
+/// Value sets and code systems, what was compiled of them, and questionnaires.
 #[derive(Debug, Default)]
 struct Vocabulary {
     value_sets: Catalogue<ValueSet>,
     code_systems: Catalogue<CodeSystem>,
+    questionnaires: Catalogue<Form>,
     codes: Vec<OnceLock<Arc<Codes>>>,
     tables: Vec<OnceLock<Arc<Table>>>,
 }
@@ -159,6 +161,7 @@ canonical! {
     ValueSet (include exclude)
     CodeSystem (content case_sensitive concepts)
     MessageDefinition (content)
+    Form (questions)
 }
 
 impl Packages {
@@ -240,6 +243,11 @@ impl Packages {
     /// All MessageDefinitions.
     pub fn message_definitions(&self) -> impl Iterator<Item = &Value> {
         self.messages.iter().map(|message| &message.content)
+    }
+
+    /// The Questionnaire of a canonical.
+    pub fn questionnaire(&self, canonical: &str) -> Option<&Form> {
+        self.vocabulary.questionnaires.get(self.vocabulary.questionnaires.resolve(canonical, &[])?)
     }
 
     /// Makes a definition's snapshot from its differential, whether it brings one or not.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::issue::{
     ALL, BUNDLE_ENTRY, CODE_EXTENSIBLE, CODE_NOT_CHECKED, CODE_PREFERRED, CODE_UNKNOWN, Code, ELEMENT_TYPE,
     EXTENSION_CONTEXT, EXTENSION_UNKNOWN, FULL_URL, INVARIANT, Issue, Issues, MARKUP_IN_TEXT, NARRATIVE,
-    PROFILE_MISSING, PROFILE_UNKNOWN, REFERENCE_TARGET, SLICE_MISSING, SLICE_ORDER, SLICE_UNMATCHED, Severity,
-    VALUE_FIXED,
+    PROFILE_MISSING, PROFILE_UNKNOWN, QUESTIONNAIRE, REFERENCE_TARGET, SLICE_AMBIGUOUS, SLICE_MISSING, SLICE_ORDER,
+    SLICE_UNMATCHED, Severity, VALUE_FIXED,
 };
 
 /// How strict to be.
@@ -104,13 +104,15 @@ impl Policy {
 
     /// As this gateway takes BaRS messages: what published messages do wrong without harm is told, not refused.
     pub fn bars() -> Self {
-        const TOLD: [&Code; 11] = [
+        const TOLD: [&Code; 13] = [
             &MARKUP_IN_TEXT,
             &PROFILE_MISSING,
             &PROFILE_UNKNOWN,
             &EXTENSION_UNKNOWN,
             &EXTENSION_CONTEXT,
             &NARRATIVE,
+            &QUESTIONNAIRE,
+            &SLICE_AMBIGUOUS,
             &SLICE_MISSING,
             &SLICE_ORDER,
             &SLICE_UNMATCHED,

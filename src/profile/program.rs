@@ -8,13 +8,14 @@
 
 use std::collections::HashMap;
 
-use super::definition::{SlicingRules, Strength};
+use super::definition::{Controls, SlicingRules, Strength};
 use super::facts::TypeId;
 use super::fhirpath::Expression;
 use crate::fhir::names::NameId;
 
 mod compile;
 mod discriminator;
+mod elements;
 mod exact;
 
 pub use self::compile::{Fault, compile};
@@ -99,6 +100,8 @@ pub struct Rule {
     pub(super) max_length: Option<u32>,
     /// Value set and strength.
     pub(super) binding: Option<Box<Binding>>,
+    /// What extensions of the element ask of the content.
+    pub(super) controls: Option<Box<Controls>>,
     /// Invariants that R4's own types do not have already.
     pub(super) invariants: Box<[InvariantId]>,
     /// Rules for the elements below.
@@ -142,6 +145,17 @@ pub(super) enum Aggregation {
     Contained,
     Referenced,
     Bundled,
+}
+
+impl Aggregation {
+    fn of(code: &str) -> Option<Self> {
+        match code {
+            "contained" => Some(Self::Contained),
+            "referenced" => Some(Self::Referenced),
+            "bundled" => Some(Self::Bundled),
+            _ => None,
+        }
+    }
 }
 
 /// A profile that something must conform to.
@@ -190,6 +204,8 @@ pub(super) struct Slicing {
     pub(super) rules: SlicingRules,
     pub(super) ordered: bool,
     pub(super) slices: Vec<Slice>,
+    /// May an occurrence fit more than one of them? Else the first that fits is the only one.
+    pub(super) may_overlap: bool,
 }
 
 /// One kind of occurrence.
@@ -238,6 +254,8 @@ pub struct Invariant {
     pub is_error: bool,
     /// Is it only good practice (R4's `elementdefinition-bestpractice`)?
     pub is_practice: bool,
+    /// Is it broken too where it yields nothing, because it guards itself against all that may be absent?
+    pub is_decisive: bool,
     /// What is evaluated.
     pub expression: Expression,
     /// The definition that it comes from.

@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+mod parts;
+
+pub use self::parts::{languages, says_its_sources};
+
 /// What is wrong with a narrative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {

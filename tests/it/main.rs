@@ -30,6 +30,7 @@ mod schema;
 mod shipped;
 mod snapshots;
 mod status;
+mod stored_profiles;
 mod structure;
 mod tidy;
 mod tls;

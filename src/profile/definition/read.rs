@@ -7,8 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use serde_json::Value;
 
 use super::{
-    Binding, Constraint, Context, Definition, Derivation, Discriminator, Element, Kind, Max, Slicing, SlicingRules,
-    Strength, TypeRef,
+    Binding, Constraint, Context, Controls, Definition, Derivation, Discriminator, Element, Kind, Max, Slicing,
+    SlicingRules, Strength, TypeRef,
 };
 
 const EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -140,6 +140,7 @@ impl<'de> Visitor<'de> for ElementVisitor {
 fn read_member<'de, A: MapAccess<'de>>(element: &mut Element, key: &str, map: &mut A) -> Result<bool, A::Error> {
     match key {
         "id" => element.id = map.next_value()?,
+        "extension" => element.controls = controls(&map.next_value::<Vec<RawExtension>>()?),
         "path" => element.path = map.next_value()?,
         "sliceName" => element.slice_name = map.next_value()?,
         "slicing" => element.slicing = Some(map.next_value()?),
@@ -206,9 +207,26 @@ impl<'de> Deserialize<'de> for Max {
     }
 }
 
+/// What extensions of an element ask of its content.
+fn controls(extensions: &[RawExtension]) -> Option<Box<Controls>> {
+    const ALTERNATIVES: &str =
+        "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.valueAlternatives";
+    let texts = |url: &str| {
+        let own = extensions.iter().filter(move |it| it.url == url);
+        own.filter_map(|it| it.value.as_ref()?.as_str().map(ToOwned::to_owned)).collect::<Vec<_>>()
+    };
+    let controls = Controls {
+        sources: extension_text(extensions, "narrative-source-control"),
+        languages: texts(&format!("{EXTENSION}narrative-language-control")),
+        alternatives: texts(ALTERNATIVES),
+    };
+    (controls != Controls::default()).then(|| Box::new(controls))
+}
+
 /// An extension within a definition, with the only values that are looked at.
 #[derive(serde::Deserialize)]
 struct RawExtension {
+    #[serde(default)]
     url: String,
     #[serde(alias = "valueUrl", alias = "valueUri", alias = "valueString", alias = "valueCanonical")]
     #[serde(alias = "valueReference", alias = "valueCode", default)]
@@ -230,6 +248,8 @@ struct RawType {
     code: String,
     #[serde(default)]
     profile: Vec<String>,
+    #[serde(default, rename = "_profile")]
+    profile_halves: Vec<Option<RawHalf>>,
     #[serde(default)]
     target_profile: Vec<String>,
     #[serde(default)]
@@ -237,17 +257,36 @@ struct RawType {
     versioning: Option<String>,
 }
 
+/// The `_` half of a primitive.
+#[derive(serde::Deserialize)]
+struct RawHalf {
+    #[serde(default)]
+    extension: Vec<RawExtension>,
+}
+
 impl<'de> Deserialize<'de> for TypeRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawType::deserialize(deserializer)?;
         Ok(Self {
             code: type_code(&raw),
-            profiles: raw.profile,
+            profiles: with_elements(raw.profile, &raw.profile_halves),
             target_profiles: raw.target_profile,
             aggregation: raw.aggregation,
             versioning: raw.versioning,
         })
     }
+}
+
+/// An element of a profile is meant where the `profile-element` extension says so: `url#Composition.section:plan`.
+fn with_elements(mut profiles: Vec<String>, halves: &[Option<RawHalf>]) -> Vec<String> {
+    for (profile, half) in profiles.iter_mut().zip(halves) {
+        let extensions = half.as_ref().map(|half| half.extension.as_slice()).unwrap_or_default();
+        if let Some(element) = extension_text(extensions, "elementdefinition-profile-element") {
+            profile.push('#');
+            profile.push_str(&element);
+        }
+    }
+    profiles
 }
 
 fn type_code(raw: &RawType) -> String {

@@ -54,7 +54,8 @@ impl Checked<'_> {
     fn profiles(&mut self, element: &Element) {
         for kind in &element.types {
             for canonical in kind.profiles.iter().chain(&kind.target_profiles) {
-                if self.packages.definition_for(canonical, &self.entry.item).is_none() {
+                let url = canonical.split('#').next().unwrap_or(canonical);
+                if self.packages.definition_for(url, &self.entry.item).is_none() {
                     let text = format!("{canonical} is in no loaded package");
                     self.say(Severity::Warning, &element.id, LoadFault::ProfileMissing, text);
                 }

@@ -148,6 +148,7 @@ impl Loader<'_> {
             "StructureDefinition" => self.item::<Definition>(name, bytes, |loader| &mut loader.packages.definitions),
             "ValueSet" => self.item(name, bytes, |loader| &mut loader.vocabulary.value_sets),
             "CodeSystem" => self.item(name, bytes, |loader| &mut loader.vocabulary.code_systems),
+            "Questionnaire" => self.item(name, bytes, |loader| &mut loader.vocabulary.questionnaires),
             "MessageDefinition" => self.item::<MessageDefinition>(name, bytes, |loader| &mut loader.packages.messages),
             _ => {}
         }

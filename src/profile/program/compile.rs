@@ -25,6 +25,10 @@ const NATIVE: [&str; 6] = ["dom-2", "dom-3", "ele-1", "ext-1", "txt-1", "txt-2"]
 /// Invariants of R4 that are marked `elementdefinition-bestpractice`.
 const PRACTICE: [&str; 1] = ["dom-6"];
 
+/// Invariants that say themselves what may be absent. per-1 yields nothing only where the precision of the two times
+/// leaves open which is the earlier; then a period was not said to end after it starts.
+const DECISIVE: [&str; 1] = ["per-1"];
+
 /// R4's slips, with what they must have meant. app-4 names `no-show`, which is no code of AppointmentStatus; the code is
 /// `noshow` (R4 8.26.2), and later releases say so. que-12 is about "more than one" and counts to two; the reference
 /// validator and later releases count to one.
@@ -62,6 +66,7 @@ pub fn compile(packages: &Packages, facts: &'static Facts) -> (Program, Vec<Faul
     for (index, definition) in profiles.into_iter().enumerate() {
         compiler.profile(index, definition);
     }
+    compiler.profile_elements();
     compiler.program.finish();
     (compiler.program, compiler.faults)
 }
@@ -268,6 +273,7 @@ impl<'d> Compiler<'d> {
             || rule.range.is_some()
             || rule.max_length.is_some()
             || rule.binding.is_some()
+            || rule.controls.is_some()
             || rule.slicing.is_some()
             || rule.like.is_some()
             || 0 < rule.min
@@ -338,6 +344,7 @@ impl<'d> Compiler<'d> {
             pattern: element.pattern.as_ref().map(|(_, value)| Box::new(Exact::of(value))),
             range: if range == (None, None) { None } else { Some(Box::new(range)) },
             max_length: element.max_length,
+            controls: element.controls.clone(),
             binding: self.binding(drafts, index, base),
             invariants: invariants.into(),
             ..Rule::default()
@@ -386,6 +393,7 @@ impl<'d> Compiler<'d> {
                     key: constraint.key.as_str().into(),
                     is_error: constraint.is_error,
                     is_practice: PRACTICE.contains(&constraint.key.as_str()),
+                    is_decisive: DECISIVE.contains(&constraint.key.as_str()),
                     expression: compiled,
                     source: constraint.source.as_deref().unwrap_or(&definition.url).into(),
                 });
@@ -462,7 +470,7 @@ impl<'d> Compiler<'d> {
                 type_id,
                 profiles: one.profiles.iter().map(|url| self.target(url)).collect(),
                 targets: one.target_profiles.iter().map(|url| self.target(url)).collect(),
-                aggregation: one.aggregation.iter().filter_map(|kind| aggregation(kind)).collect(),
+                aggregation: one.aggregation.iter().filter_map(|kind| Aggregation::of(kind)).collect(),
             });
         }
         let plain = |it: &Alternative| it.profiles.is_empty() && it.aggregation.is_empty();
@@ -496,20 +504,9 @@ impl<'d> Compiler<'d> {
             && (field.targets.is_empty() || alternative.targets.len() == field.targets.len())
     }
 
-    /// The rule of an element of a profile (the `profile-element` extension writes it after a `#`).
-    fn element_of(&self, url: &str, element: &str) -> Option<Target> {
-        let index = *self.program.by_url.get(url)?;
-        let is_it = |(_, rule): &(usize, &Rule)| rule.profile == Some(index) && *rule.id == *element;
-        let found = self.program.rules.iter().enumerate().find(is_it)?;
-        Some(Target::Element(RuleId(found.0 as u32)))
-    }
-
     /// A profile that is named, as a type of R4, as one that is loaded, or neither.
     pub(super) fn target(&self, canonical: &str) -> Target {
-        if let Some((url, element)) = canonical.split_once('#') {
-            return self.element_of(url, element).unwrap_or(Target::Unknown(canonical.into()));
-        }
-        let named = self.named(canonical);
+        let named = self.named(canonical).filter(|_| !canonical.contains('#'));
         if let Some(index) = named.and_then(|definition| self.profiles.get(&std::ptr::from_ref(definition))) {
             let profile = &self.program.profiles[*index as usize];
             return Target::Profile(profile.type_id, profile.rule);
@@ -522,22 +519,30 @@ impl<'d> Compiler<'d> {
     }
 
     fn slicing(&mut self, drafts: &mut Drafts<'d>, index: usize) -> Option<Box<Slicing>> {
-        let slices = drafts.all[index].slices.clone();
+        let slices = drafts.slices(index);
         let element = drafts.all[index].element;
         if slices.is_empty() && element.slicing.is_none() {
             return None;
         }
         let definition = element.slicing.clone().unwrap_or_default();
-        let mut out = Slicing { rules: definition.rules, ordered: definition.ordered, slices: Vec::new() };
+        let mut out =
+            Slicing { rules: definition.rules, ordered: definition.ordered, slices: Vec::new(), may_overlap: false };
+        let mut is_settled = true;
         for slice in slices {
             let Some(rule) = self.emit(drafts, slice, true) else { continue };
             let (mut tests, mut nothing) = (Vec::new(), Vec::new());
             for found in &definition.discriminators {
                 match discriminator::tests(self, drafts, slice, found) {
-                    Ok(found) => tests.extend(found),
+                    Ok(own) => {
+                        // That something is there tells a slice from others only where that is what is asked.
+                        let is_there = |test: &Test| matches!(test.what, What::Exists(true));
+                        is_settled &= found.kind == "exists" || !own.iter().any(is_there);
+                        tests.extend(own);
+                    }
                     Err(text) => nothing.push(text),
                 }
             }
+            is_settled &= nothing.is_empty();
             // What one discriminator leaves open, another may settle.
             if tests.is_empty() && !nothing.is_empty() {
                 tests.push(Test { steps: Box::default(), what: What::Never });
@@ -549,6 +554,8 @@ impl<'d> Compiler<'d> {
             }
             out.slices.push(Slice { rule, tests: tests.into() });
         }
+        let type_id = drafts.all[index].type_id;
+        out.may_overlap = is_settled && discriminator::may_overlap(self, type_id, &out.slices);
         let open = out.rules == definition::SlicingRules::Open;
         (!open || !out.slices.is_empty()).then(|| Box::new(out))
     }
@@ -567,19 +574,23 @@ impl<'d> Compiler<'d> {
     }
 }
 
-fn aggregation(code: &str) -> Option<Aggregation> {
-    match code {
-        "contained" => Some(Aggregation::Contained),
-        "referenced" => Some(Aggregation::Referenced),
-        "bundled" => Some(Aggregation::Bundled),
-        _ => None,
-    }
-}
-
 impl<'d> Drafts<'d> {
     fn put(&mut self, element: &'d Element, type_id: TypeId, name: NameId) {
         self.by_id.insert(&element.id, self.all.len());
         self.all.push(Draft { element, type_id, name, children: Vec::new(), slices: Vec::new(), rule: None });
+    }
+
+    /// Slices by index. Those of a slice that says nothing of how it is cut are told apart as it is itself.
+    fn slices(&self, index: usize) -> Vec<usize> {
+        let is_cut = |index: usize| {
+            let element = self.all[index].element;
+            element.slice_name.is_none() || element.slicing.is_some() || element.path.ends_with("[x]")
+        };
+        if !is_cut(index) {
+            return Vec::new();
+        }
+        let inner = |slice: usize| if is_cut(slice) { &[] } else { self.all[slice].slices.as_slice() };
+        self.all[index].slices.iter().flat_map(|slice| [*slice].into_iter().chain(inner(*slice).to_vec())).collect()
     }
 
     fn parent(&self, index: usize) -> Option<&Draft<'d>> {

@@ -3,7 +3,7 @@
 //! A discriminator names an element of the slice; what the slice prescribes there becomes a [`Test`].
 
 use super::compile::{Compiler, Drafts};
-use super::{Exact, Step, Target, Test, What};
+use super::{Exact, Slice, Step, Target, Test, What};
 use crate::profile::definition::{Discriminator, Element, Max, Strength, TypeRef};
 use crate::profile::facts::TypeId;
 
@@ -21,9 +21,22 @@ pub(super) fn tests(
     slice: usize,
     discriminator: &Discriminator,
 ) -> Result<Vec<Test>, String> {
+    let start = Cursor { elements: &drafts.definition.snapshot, element: drafts.all[slice].element };
+    tests_from(compiler, start, discriminator).or_else(|text| {
+        // The slice may be an element of another profile, which says what tells it from others.
+        let mut named = start.element.types.iter().flat_map(|one| &one.profiles).filter(|url| url.contains('#'));
+        let there = named.next().and_then(|url| root(compiler, url)).ok_or(text)?;
+        tests_from(compiler, there, discriminator)
+    })
+}
+
+fn tests_from(
+    compiler: &mut Compiler<'_>,
+    start: Cursor<'_>,
+    discriminator: &Discriminator,
+) -> Result<Vec<Test>, String> {
     let path = discriminator.path.as_str();
     let steps = steps(compiler, path).ok_or_else(|| format!("the discriminator {path} cannot be read"))?;
-    let start = Cursor { elements: &drafts.definition.snapshot, element: drafts.all[slice].element };
     let (found, resolved) = walk(compiler, start, &steps);
     let one = |what| vec![Test { steps: steps.clone().into(), what }];
     let nothing = || format!("nothing in the slice says what its discriminator {path} must be");
@@ -49,11 +62,22 @@ pub(super) fn tests(
         other => return Err(format!("there is no discriminator of the kind {other}")),
     };
     if tests.is_empty() {
+        // An extension whose definition is not loaded is still told by its URL.
+        if let Some(url) = extension_url(start.element).filter(|_| path == "url") {
+            return Ok(one(What::Fixed(Exact::Text(url.into()))));
+        }
         // An element that must be there says at least that.
         let there = found.is_some_and(|at| !steps.is_empty() && 0 < at.element.min.unwrap_or(0));
         return if there { Ok(one(What::Exists(true))) } else { Err(nothing()) };
     }
     Ok(tests)
+}
+
+/// The URL that extensions of a slice have.
+fn extension_url(element: &Element) -> Option<&str> {
+    let [TypeRef { code, profiles, .. }] = element.types.as_slice() else { return None };
+    let [profile] = profiles.as_slice() else { return None };
+    (code == "Extension").then(|| profile.split('|').next().unwrap_or(profile))
 }
 
 /// Slices of a choice that name no discriminator are told apart by their type (R4 5.1.0.15).
@@ -133,9 +157,15 @@ fn target<'d>(compiler: &Compiler<'d>, at: Cursor<'d>) -> Option<Cursor<'d>> {
     root(compiler, url)
 }
 
+/// A profile's root, or the element of it that is meant.
 fn root<'d>(compiler: &Compiler<'d>, url: &str) -> Option<Cursor<'d>> {
+    let (url, id) = url.split_once('#').map_or((url, None), |(url, id)| (url, Some(id)));
     let elements = compiler.elements_of(url)?;
-    Some(Cursor { elements, element: elements.first()? })
+    let element = match id {
+        Some(id) => elements.iter().find(|it| it.id == id)?,
+        None => elements.first()?,
+    };
+    Some(Cursor { elements, element })
 }
 
 fn below<'d>(compiler: &Compiler<'d>, at: Cursor<'d>, step: &Step) -> Option<Cursor<'d>> {
@@ -256,4 +286,42 @@ fn value(compiler: &mut Compiler<'_>, element: &Element) -> Option<What> {
     }
     let binding = element.binding.as_ref().filter(|it| it.strength == Strength::Required)?;
     Some(What::OneOf(compiler.set(binding.value_set.as_deref()?)))
+}
+
+/// May an occurrence fit two of the slices? Not where one value that occurs once must be two different ones.
+pub(super) fn may_overlap(compiler: &Compiler<'_>, type_id: TypeId, slices: &[Slice]) -> bool {
+    let apart = |one: &Slice, other: &Slice| {
+        let pairs = one.tests.iter().flat_map(|test| other.tests.iter().map(move |against| (test, against)));
+        pairs.into_iter().any(|(test, against)| {
+            test.steps == against.steps && differ(&test.what, &against.what) && is_once(compiler, type_id, &test.steps)
+        })
+    };
+    slices.iter().enumerate().any(|(index, one)| slices[..index].iter().any(|other| !apart(one, other)))
+}
+
+fn differ(one: &What, other: &What) -> bool {
+    let text = |what: &What| match what {
+        What::Fixed(exact) | What::Pattern(exact) => exact.text().map(ToOwned::to_owned),
+        _ => None,
+    };
+    match (one, other) {
+        (What::Never, _) | (_, What::Never) => true,
+        (What::Exists(one), What::Exists(other)) => one != other,
+        (What::Types(one), What::Types(other)) => one.iter().all(|it| !other.contains(it)),
+        _ => text(one).zip(text(other)).is_some_and(|(one, other)| one != other),
+    }
+}
+
+/// Do the steps lead to one value at most?
+fn is_once(compiler: &Compiler<'_>, type_id: TypeId, steps: &[Step]) -> bool {
+    let mut at = compiler.type_at(type_id);
+    for step in steps {
+        let Step::Child(name) = step else { return false };
+        let Some((kind, field)) = at.and_then(|kind| Some((kind, kind.field_of(*name)?))) else { return false };
+        if kind.element(field).many {
+            return false;
+        }
+        at = compiler.type_at(field.kind);
+    }
+    true
 }

@@ -15,6 +15,7 @@ pub(super) fn merge(base: &mut Element, change: &Element, source: &str) {
     replace(&mut base.max_length, change.max_length.as_ref());
     replace(&mut base.must_support, change.must_support.as_ref());
     replace(&mut base.is_modifier, change.is_modifier.as_ref());
+    replace(&mut base.controls, change.controls.as_ref());
     if !change.types.is_empty() {
         base.types = change.types.iter().map(|kind| merge_type(&base.types, kind)).collect();
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::issue;
 use crate::profile::program::ExtensionContext;
 
-/// Extensions of HL7's own are known all; of others, definitions may simply not be here.
+/// Whoever names an extension of HL7's own means a published one; of others, definitions may simply not be here.
 const HL7: &str = "http://hl7.org/fhir/";
 
 impl Walk<'_, '_> {
@@ -47,6 +47,9 @@ impl Walk<'_, '_> {
         if self.is_modifier(node) {
             let text = "The definition of this modifier extension is not loaded, so the meaning cannot be known.";
             self.say(&issue::EXTENSION_MODIFIER, node, text);
+        } else if is_of_guide(url) {
+            let text = "The guide of HL7's that defines this extension is not loaded, so the meaning cannot be known.";
+            self.say(&issue::EXTENSION_UNKNOWN, node, text);
         } else if url.starts_with(HL7) {
             let text = "FHIR R4 has no extension of this URL; a later release may have it. It was not checked.";
             self.warn(&issue::EXTENSION_UNKNOWN, node, text);
@@ -178,6 +181,13 @@ impl Walk<'_, '_> {
         });
         Some((above, field.map_or_else(|| self.facts.names().name(name).to_owned(), str::to_owned)))
     }
+}
+
+/// Is it an extension of one of HL7's guides (`…/fhir/us/core/…`)? After `fhir/` these have their realm: `uv` for
+/// universal, or a country. Those of FHIR itself do not, whatever the release.
+fn is_of_guide(url: &str) -> bool {
+    let realm = url.strip_prefix(HL7).and_then(|rest| rest.split_once('/')).map(|(realm, _)| realm);
+    realm.is_some_and(|realm| realm.len() == 2 && realm.bytes().all(|byte| byte.is_ascii_lowercase()))
 }
 
 fn is_joined(expression: &str, name: &str, path: &str) -> bool {

@@ -83,7 +83,8 @@ impl Source {
 }
 
 /// Warnings that say what is not known or not usual, and not what is wrong.
-const PRACTICE: [&Code; 2] = [&crate::issue::PROFILE_UNKNOWN, &crate::issue::CODE_EXTENSIBLE];
+const PRACTICE: [&Code; 3] =
+    [&crate::issue::PROFILE_UNKNOWN, &crate::issue::CODE_EXTENSIBLE, &crate::issue::QUESTIONNAIRE_UNKNOWN];
 
 impl Findings {
     pub(super) fn new(brief: bool) -> Self {

@@ -35,7 +35,8 @@ impl Walk<'_, '_> {
         }
         match self.evaluate(&invariant.expression, node, resource, root) {
             // Nothing found is no breach: R4 writes rules such as `reference.startsWith('#').not()` for what may be absent.
-            Verdict::True | Verdict::Empty => {}
+            Verdict::True => {}
+            Verdict::Empty if !invariant.is_decisive => {}
             Verdict::Error(_) => {
                 let text = format!("The rule {} could not be evaluated.", invariant.key);
                 self.told(
@@ -48,8 +49,8 @@ impl Walk<'_, '_> {
                 );
             }
             // What is malformed cannot be judged by its meaning as well.
-            Verdict::False if self.found.is_malformed(node, self.tape.next(node)) => {}
-            Verdict::False => {
+            Verdict::False | Verdict::Empty if self.found.is_malformed(node, self.tape.next(node)) => {}
+            Verdict::False | Verdict::Empty => {
                 let text = format!("The rule {} does not hold.", invariant.key);
                 self.told(&issue::INVARIANT, severity, node, NameId::UNKNOWN, Source::Invariant(id), text.into());
             }

@@ -174,10 +174,15 @@ impl Walk<'_, '_> {
                 let text = "None of the profiles that are allowed here fits.";
                 self.broken(&issue::PROFILE_MISMATCH, node, rule, "profile", text);
             }
-            _ => {
+            some => {
                 let missing = alternative.profiles.iter().find_map(Target::missing).unwrap_or_default();
                 let text = format!("The profile {missing} is not loaded, so it was not checked.");
-                self.broken(&issue::PROFILE_MISSING, node, rule, "profile", text);
+                // What fits none of those that are loaded may fit this one; an extension is told of by its URL.
+                let is_extension = self.facts.of(alternative.type_id).special == Special::Extension;
+                let is_open = !some.is_empty() || is_extension;
+                let severity = if is_open { Severity::Warning } else { Severity::Error };
+                let source = Source::Rule(rule, "profile");
+                self.told(&issue::PROFILE_MISSING, severity, node, NameId::UNKNOWN, source, text.into());
             }
         }
     }

@@ -17,6 +17,7 @@ pub(super) struct References {
     index: OnceCell<Index>,
     /// Conformance that was tried already.
     tried: HashMap<(NodeId, RuleId), bool>,
+    pub(super) forms: questionnaire::Forms,
 }
 
 /// The entries of the outermost Bundle.
@@ -28,6 +29,11 @@ struct Index {
 }
 
 impl Walk<'_, '_> {
+    /// The entries of the document, in their order.
+    pub(super) fn entries(&self) -> &[NodeId] {
+        &self.index().entries
+    }
+
     fn index(&self) -> &Index {
         self.references.index.get_or_init(|| {
             let mut index = Index::default();

@@ -5,7 +5,7 @@ use super::*;
 use crate::fhir::instant::FhirDateTime;
 use crate::fhir::tape::Kind as Json;
 use crate::issue;
-use crate::profile::facts::Field;
+use crate::profile::facts::{Field, Special};
 use crate::profile::program::{Exact, Rule};
 
 impl Walk<'_, '_> {
@@ -20,6 +20,9 @@ impl Walk<'_, '_> {
             self.bound(rule, binding, node, field.kind);
         }
         self.exact(rule, asked, item);
+        if let Some(controls) = &asked.controls {
+            self.controlled(rule, controls, item);
+        }
         let Some(node) = item.value else { return };
         if let Some(max) = asked.max_length {
             let length = self.tape.string(node).map_or(0, |text| text.chars().count());
@@ -38,8 +41,13 @@ impl Walk<'_, '_> {
         let Some(index) = alternatives.iter().position(|it| self.fits(it, field.kind)) else {
             let names: Vec<_> = alternatives.iter().map(|it| self.facts.of(it.type_id).name).collect();
             let text = format!("The profile allows only {} here.", names.join(", "));
-            // A choice of a wrong type is as good as absent: it is told of what has it.
-            let node = if asked.id.ends_with(']') { self.tape.parent(item.node) } else { None };
+            // A choice of none of several types is told of what has it, and so is an extension that is wrong as a whole.
+            let holder = self.tape.parent(item.node).filter(|holder| {
+                let id = self.types[holder.index()];
+                let is_extension = id != TypeId::NONE && self.facts.of(id).special == Special::Extension;
+                1 < alternatives.len() || is_extension
+            });
+            let node = holder.filter(|_| asked.id.ends_with(']'));
             return self.broken(&issue::PROFILE_TYPE, node.unwrap_or(item.node), rule, "type", text);
         };
         let alternative = &alternatives[index];
@@ -77,7 +85,7 @@ impl Walk<'_, '_> {
     }
 
     /// How a number, date or quantity stands to a bound; `None` where they cannot be compared.
-    fn compared(&self, node: NodeId, bound: &Exact) -> Option<std::cmp::Ordering> {
+    pub(super) fn compared(&self, node: NodeId, bound: &Exact) -> Option<std::cmp::Ordering> {
         match bound {
             Exact::Number(bound) => {
                 let value = (self.tape.kind(node) == Json::Number).then(|| self.tape.raw(node))?;

@@ -25,6 +25,11 @@ impl Walk<'_, '_> {
         let mut order = Vec::with_capacity(which.len());
         for index in which {
             let found = slicing.slices.iter().position(|slice| self.is_in(slice, items[*index], field.kind));
+            if slicing.may_overlap
+                && let Some(first) = found
+            {
+                self.only_slice(slicing, first, items[*index], field, rule);
+            }
             match found {
                 Some(slice) => {
                     members[slice].push(*index);
@@ -45,6 +50,15 @@ impl Walk<'_, '_> {
                 self.slice(here, field, items, members, slice.rule, active);
             }
         }
+    }
+
+    /// What fits several slices belongs to none that anybody could tell.
+    fn only_slice(&mut self, slicing: &Slicing, first: usize, item: Item, field: &Field, rule: RuleId) {
+        let others = &slicing.slices[first + 1..];
+        let Some(other) = others.iter().position(|slice| self.is_in(slice, item, field.kind)) else { return };
+        let id = |slice: &Slice| self.program.rule(slice.rule).id.clone();
+        let text = format!("It fits more than one slice: {} and {}.", id(&slicing.slices[first]), id(&others[other]));
+        self.broken(&issue::SLICE_AMBIGUOUS, item.node, rule, "slicing", text);
     }
 
     fn order(&mut self, slicing: &Slicing, order: &[(Option<usize>, NodeId)], rule: RuleId) {

@@ -110,6 +110,11 @@ impl<'v, 't> Walk<'v, 't> {
             self.root_resource = node;
         }
         self.object(Here { node, kind: self.facts.of(id), rules: &rules });
+        match self.facts.of(id).name {
+            "Questionnaire" => self.questionnaire(node),
+            "QuestionnaireResponse" => self.response(node),
+            _ => {}
+        }
         (self.resource, self.root_resource) = outer;
     }
 

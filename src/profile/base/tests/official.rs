@@ -177,6 +177,7 @@ fn read(official: &Value) -> Element {
         must_support: official["mustSupport"].as_bool(),
         is_modifier: official["isModifier"].as_bool(),
         binding: official.get("binding").map(binding),
+        controls: None,
     }
 }
 

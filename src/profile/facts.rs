@@ -4,8 +4,9 @@
 //! each of its types (R4 2.6.2.2: `value[x]` becomes `valueQuantity`). Looking a property up neither allocates
 //! nor hashes the whole name: this is most of the work of checking a message.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use foldhash::HashMap;
 
 use super::primitive::Primitive;
 use crate::fhir::names::{NameId, Names};

@@ -6,20 +6,23 @@
 //! slice that it falls into. So base and profiles are checked in one walk, and what a profile leaves alone costs
 //! nothing.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::definition::{Controls, SlicingRules, Strength};
 use super::facts::TypeId;
 use super::fhirpath::Expression;
 use crate::fhir::names::NameId;
+use crate::fhir::tape::{NodeId, Tape};
 
 mod compile;
 mod discriminator;
 mod elements;
 mod exact;
+mod guard;
 
 pub use self::compile::{Fault, compile};
 pub use self::exact::Exact;
+use self::guard::Guard;
 
 /// Which rule, within a [`Program`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -256,10 +259,20 @@ pub struct Invariant {
     pub is_practice: bool,
     /// Is it broken too where it yields nothing, because it guards itself against all that may be absent?
     pub is_decisive: bool,
+    /// What is looked at before anything is evaluated.
+    guard: Option<Guard>,
     /// What is evaluated.
     pub expression: Expression,
     /// The definition that it comes from.
     pub source: Box<str>,
+}
+
+impl Invariant {
+    /// Does it hold without being evaluated?
+    #[inline]
+    pub(super) fn is_spared(&self, tape: &Tape<'_>, node: NodeId) -> bool {
+        self.guard.is_some_and(|guard| !guard.is_met(tape, node))
+    }
 }
 
 impl Program {
@@ -328,6 +341,15 @@ impl Program {
         self.child(id, name).into_iter().chain(like)
     }
 
+    /// Bits of the names that these rules have something below for.
+    #[inline]
+    pub(super) fn mask(&self, rules: &[RuleId]) -> u64 {
+        rules.iter().fold(0, |mask, rule| {
+            let rule = self.rule(*rule);
+            mask | rule.mask | rule.like.map_or(0, |like| self.rule(like).mask)
+        })
+    }
+
     /// The rules for elements below this one, or below what it is like, that must be there or have slices that must.
     pub(super) fn needed(&self, id: RuleId) -> impl Iterator<Item = (NameId, RuleId)> {
         let rule = self.rule(id);
@@ -354,7 +376,8 @@ impl Program {
     }
 }
 
+/// The bit of a name in a [`Program::mask`].
 #[inline]
-fn bit(name: NameId) -> u64 {
+pub(super) fn bit(name: NameId) -> u64 {
     1 << (name.index() % 64)
 }

@@ -1,7 +1,7 @@
 //! Compiles the tables. They are part of this program, so a fault in one is a fault of the build: it ends the
 //! program at once, and the tests of this module read every line.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::{CodeList, Element, Facts, Field, Kind, ListId, Special, Type, TypeId};
 use crate::fhir::names::{NameId, Names};

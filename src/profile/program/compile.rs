@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::discriminator;
+use super::guard::Guard;
 use super::{
     Aggregation, Alternative, Binding, Exact, ExtensionContext, Invariant, InvariantId, MANY, Profile, Program, Rule,
     RuleId, SetId, Slice, Slicing, Target, Test, What,
@@ -169,11 +170,8 @@ impl<'d> Compiler<'d> {
                 "fhirpath" => match self.fhirpath.compile(&context.expression) {
                     Ok(expression) => ExtensionContext::Path(expression),
                     Err(error) => {
-                        self.faults.push(Fault {
-                            url: definition.url.clone(),
-                            element: "context".to_owned(),
-                            text: error.to_string(),
-                        });
+                        let (url, element) = (definition.url.clone(), "context".to_owned());
+                        self.faults.push(Fault { url, element, text: error.to_string() });
                         continue;
                     }
                 },
@@ -394,6 +392,7 @@ impl<'d> Compiler<'d> {
                     is_error: constraint.is_error,
                     is_practice: PRACTICE.contains(&constraint.key.as_str()),
                     is_decisive: DECISIVE.contains(&constraint.key.as_str()),
+                    guard: Guard::of(expression, self.facts.names()),
                     expression: compiled,
                     source: constraint.source.as_deref().unwrap_or(&definition.url).into(),
                 });
@@ -564,8 +563,7 @@ impl<'d> Compiler<'d> {
     fn named(&self, canonical: &str) -> Option<&'d Definition> {
         let user = self.user?;
         let plain = canonical.split('|').next().unwrap_or(canonical);
-        let found = self.packages.definition_for(canonical, user);
-        found.or_else(|| self.packages.definition_for(plain, user))
+        self.packages.definition_for(canonical, user).or_else(|| self.packages.definition_for(plain, user))
     }
 
     /// Another definition's elements, to look for what tells slices apart.

@@ -28,6 +28,9 @@ impl Walk<'_, '_> {
         if invariant.is_practice && self.found.is_brief() {
             return;
         }
+        if invariant.is_spared(self.tape, node) {
+            return;
+        }
         self.evaluated += 1;
         let severity = if invariant.is_error { Severity::Error } else { Severity::Warning };
         if !self.found.wants(&issue::INVARIANT, severity) {

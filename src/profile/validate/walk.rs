@@ -8,7 +8,7 @@ use super::*;
 use crate::fhir::tape::Kind as Json;
 use crate::issue;
 use crate::profile::facts::{Element, Field, Kind, Type};
-use crate::profile::program::MANY;
+use crate::profile::program::{MANY, bit};
 
 /// Deeper than this is not walked; the JSON reader's own limit is below it.
 const DEPTH_MAX: usize = 512;
@@ -190,6 +190,7 @@ impl<'v, 't> Walk<'v, 't> {
     fn members(&mut self, here: Here<'_>) -> u128 {
         let mut seen: u128 = 0;
         let tape = self.tape;
+        let mask = self.program.mask(here.rules);
         let has_siblings = tape.children(here.node).any(|node| tape.name(node).is_sibling());
         for node in tape.children(here.node) {
             let name = tape.name(node);
@@ -215,7 +216,7 @@ impl<'v, 't> Walk<'v, 't> {
                 false if primitive && has_siblings => (Some(node), tape.member(here.node, name.sibling())),
                 false => (Some(node), None),
             };
-            self.element(here, field, element, value, sibling);
+            self.element(here, mask, (field, element), value, sibling);
         }
         seen
     }
@@ -223,14 +224,16 @@ impl<'v, 't> Walk<'v, 't> {
     fn element(
         &mut self,
         here: Here<'_>,
-        field: &'static Field,
-        element: &'static Element,
+        mask: u64,
+        (field, element): (&'static Field, &'static Element),
         value: Option<NodeId>,
         sibling: Option<NodeId>,
     ) {
         let mut rules = Active::new();
-        for rule in here.rules {
-            rules.extend(self.program.children(*rule, element.name_id));
+        if mask & bit(element.name_id) != 0 {
+            for rule in here.rules {
+                rules.extend(self.program.children(*rule, element.name_id));
+            }
         }
         if !element.many {
             let Some(item) = self.single(element, value, sibling) else { return };

@@ -130,7 +130,8 @@ fn examined(library: &Library, bytes: &[u8]) -> Option<bool> {
     let report = library.validator.check(&tape, &Request::default());
     necessity::unmet(&tape);
     for issue in report.issues.iter() {
-        assert!(issue.position.is_some());
+        // That there is more than is listed has no place.
+        assert!(issue.position.is_some() || issue.code == &onward::issue::TOO_MANY_ISSUES);
     }
     Some(!report.issues.has_errors())
 }

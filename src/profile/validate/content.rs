@@ -74,11 +74,13 @@ impl Walk<'_, '_> {
 
     /// What looks like an element of HTML in a text that is shown as it is (R4 2.24.0.1 "string", 6.1.0.3).
     pub(super) fn markup(&mut self, node: NodeId, text: &str) {
+        // Looked for once: a text may be all `<`.
+        let Some(last_end) = text.rfind('>') else { return };
         let is_tag = |(at, _): (usize, &str)| {
             let rest = text[at + 1..].trim_start_matches('/');
             let name = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
             let after = rest[name..].chars().next();
-            let is_end = matches!(after, Some('>' | '/' | ' ')) && rest[name..].contains('>');
+            let is_end = matches!(after, Some('>' | '/' | ' ')) && text.len() - rest.len() + name <= last_end;
             is_end && xhtml::is_html(&rest[..name].to_ascii_lowercase())
         };
         if text.match_indices('<').any(is_tag) {

@@ -110,6 +110,9 @@ fn part<'v>(value: &'v Value, numbers: &mut Numbers) -> &'v Value {
 
 /// One change to the bytes.
 fn damage(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
+    if bytes.is_empty() {
+        return;
+    }
     let at = numbers.below(bytes.len());
     match numbers.below(5) {
         0 => bytes[at] = numbers.next() as u8,

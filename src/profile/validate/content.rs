@@ -1,5 +1,6 @@
 //! Rules of R4's text that no invariant says: of codings, attachments, narratives, contained resources.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use super::findings::Source;
@@ -54,8 +55,12 @@ impl Walk<'_, '_> {
             let rule = fault.invariant().map_or(Source::Shape, named);
             return self.told(code, code.severity, node, NameId::UNKNOWN, rule, fault.to_string().into());
         }
+        let named =
+            || ["id", "name"].into_iter().flat_map(|name| xhtml::attributes(text, name)).map(|id| id.to_string());
+        let anchors: OnceCell<HashSet<String>> = OnceCell::new();
         for link in xhtml::attributes(text, "href") {
-            if link.strip_prefix('#').is_some_and(|id| !self.is_anchor(node, text, id)) {
+            let leads = |id: &str| self.is_anchor(node, anchors.get_or_init(|| named().collect()), id);
+            if link.strip_prefix('#').is_some_and(|id| !leads(id)) {
                 self.say(code, node, "A link of the narrative leads to nothing in it.");
             }
             let scheme = link.split_once(':').map(|(scheme, _)| scheme);
@@ -67,9 +72,8 @@ impl Walk<'_, '_> {
     }
 
     /// Does a link within the narrative lead to one of its elements, or to a contained resource?
-    fn is_anchor(&self, div: NodeId, text: &str, id: &str) -> bool {
-        let named = ["id", "name"].iter().any(|name| xhtml::attributes(text, name).any(|own| own == id));
-        named || id.is_empty() || self.resolve(div, &format!("#{id}")).is_some()
+    fn is_anchor(&self, div: NodeId, anchors: &HashSet<String>, id: &str) -> bool {
+        anchors.contains(id) || id.is_empty() || self.resolve(div, &format!("#{id}")).is_some()
     }
 
     /// What looks like an element of HTML in a text that is shown as it is (R4 2.24.0.1 "string", 6.1.0.3).

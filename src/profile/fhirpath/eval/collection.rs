@@ -14,6 +14,30 @@ use crate::fhir::tape::NodeId;
 use crate::profile::facts::Type;
 use crate::profile::xhtml;
 
+/// What is sorted by, if it is there, and whether downwards.
+type Key<'a> = (Option<Item<'a>>, bool);
+
+/// A stable sort. The standard library's own may panic where the order is not total, and that of dates which differ in
+/// what they leave open is not.
+fn merge_sorted<T>(
+    mut left: Vec<T>,
+    order: &dyn Fn(&T, &T) -> Result<Ordering, EvalError>,
+) -> Result<Vec<T>, EvalError> {
+    if left.len() < 2 {
+        return Ok(left);
+    }
+    let right = left.split_off(left.len() / 2);
+    let (left, right) = (merge_sorted(left, order)?, merge_sorted(right, order)?);
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(one), Some(other)) = (left.peek(), right.peek()) {
+        let next = if order(one, other)?.is_le() { left.next() } else { right.next() };
+        merged.extend(next);
+    }
+    merged.extend(left.chain(right));
+    Ok(merged)
+}
+
 impl<'a> Evaluator<'_, 'a> {
     pub(super) fn call(&self, call: &'a Call, at: At<'_, 'a>) -> Found<'a> {
         self.spend(1)?;
@@ -231,19 +255,27 @@ impl<'a> Evaluator<'_, 'a> {
             }
             keyed.push((keys, item));
         }
-        keyed.sort_by(|(left, _), (right, _)| {
-            let orders = left.iter().zip(right).map(|((left, is_down), (right, _))| {
-                let (Some(left), Some(right)) = (left, right) else {
-                    // What has no key comes first, either way.
-                    return left.is_some().cmp(&right.is_some());
-                };
-                // What cannot be compared stays in its order.
-                let order = self.compare(left, right).ok().flatten().unwrap_or(Ordering::Equal);
-                if *is_down { order.reverse() } else { order }
-            });
-            orders.fold(Ordering::Equal, Ordering::then)
-        });
-        Ok(keyed.into_iter().map(|(_, item)| item).collect())
+        let sorted = merge_sorted(keyed, &|(left, _), (right, _)| self.order(left, right))?;
+        Ok(sorted.into_iter().map(|(_, item)| item).collect())
+    }
+
+    /// How two lists of keys stand to each other. Keys of different types are an error; what leaves open which is
+    /// greater, as a year and a month of it do, says nothing.
+    fn order(&self, left: &[Key<'a>], right: &[Key<'a>]) -> Result<Ordering, EvalError> {
+        for ((left, is_down), (right, _)) in left.iter().zip(right) {
+            let order = match (left, right) {
+                (Some(left), Some(right)) => {
+                    let order = self.compare(left, right)?.unwrap_or(Ordering::Equal);
+                    if *is_down { order.reverse() } else { order }
+                }
+                // What has no key comes first, either way.
+                _ => left.is_some().cmp(&right.is_some()),
+            };
+            if order.is_ne() {
+                return Ok(order);
+            }
+        }
+        Ok(Ordering::Equal)
     }
 
     fn now(&self) -> Option<Moment> {

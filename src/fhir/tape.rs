@@ -205,7 +205,7 @@ impl<'a> Tape<'a> {
     pub fn line_column(&self, id: NodeId) -> (usize, usize) {
         let node = self.node(id);
         let offset = if node.key == 0 { self.span(id).start } else { node.key as usize - 1 };
-        line_column(self.text.as_bytes(), offset)
+        line_column_after(&self.text[..offset])
     }
 
     /// The same of many values, in one pass over the text.
@@ -216,11 +216,10 @@ impl<'a> Tape<'a> {
         };
         let mut order: Vec<(usize, usize)> = ids.iter().enumerate().map(|(at, id)| (offset(*id), at)).collect();
         order.sort_unstable();
-        let bytes = self.text.as_bytes();
         let mut found = vec![(1, 1); ids.len()];
         let (mut from, mut line, mut column) = (0, 1, 1);
         for (offset, at) in order {
-            let (lines, columns) = line_column(&bytes[from..], offset - from);
+            let (lines, columns) = line_column_after(&self.text[from..offset]);
             (line, column) = if lines == 1 { (line, column + columns - 1) } else { (line + lines - 1, columns) };
             from = offset;
             found[at] = (line, column);
@@ -301,13 +300,20 @@ fn string_at(text: &str, start: usize) -> &str {
     rest
 }
 
-/// Line and character of an offset, both from 1.
+/// Line and character of an offset, both from 1; what is no UTF-8 ends the text.
 pub fn line_column(bytes: &[u8], offset: usize) -> (usize, usize) {
     let before = &bytes[..offset.min(bytes.len())];
-    let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-    let is_continuation = |byte: u8| byte & 0xC0 == 0x80;
-    let line = 1 + memchr::memchr_iter(b'\n', before).count();
-    (line, 1 + before[line_start..].iter().filter(|byte| !is_continuation(**byte)).count())
+    let valid = std::str::from_utf8(before)
+        .unwrap_or_else(|error| std::str::from_utf8(&before[..error.valid_up_to()]).unwrap_or_default());
+    line_column_after(valid)
+}
+
+/// Line and character of what comes after this text, both from 1.
+fn line_column_after(text: &str) -> (usize, usize) {
+    let newline = memchr::memrchr(b'\n', text.as_bytes());
+    let line = newline.map_or(text, |newline| &text[newline + 1..]);
+    let characters = if line.is_ascii() { line.len() } else { line.chars().count() };
+    (1 + newline.map_or(0, |_| memchr::memchr_iter(b'\n', text.as_bytes()).count()), 1 + characters)
 }
 
 /// See [`Tape::children`].

@@ -11,6 +11,9 @@ use crate::fhir::tape::{Kind, Node, NodeId, Tape, push_name};
 /// From so many members on, a set says whether a name is there twice.
 const MEMBERS_PLAIN_MAX: usize = 64;
 
+/// About so many bytes a value takes in messages; what is indented takes more.
+const BYTES_PER_VALUE: usize = 32;
+
 /// Reads one value that is all of `text`.
 pub(super) fn read<'a>(
     text: &'a str,
@@ -19,6 +22,7 @@ pub(super) fn read<'a>(
     mut nodes: Vec<Node>,
 ) -> Result<Tape<'a>, JsonError> {
     nodes.clear();
+    nodes.reserve((text.len() / BYTES_PER_VALUE).min(limits.values_max));
     let mut reader = Reader {
         text,
         at: 0,
@@ -27,13 +31,14 @@ pub(super) fn read<'a>(
         depth: 0,
         values_max: limits.values_max.min(u32::MAX as usize - 1),
         tape: Tape { text, nodes },
-        keys: Vec::new(),
-        steps: Vec::new(),
+        steps: None,
     };
-    match reader.whole() {
-        Ok(()) => Ok(reader.tape),
-        Err(failure) => Err(JsonError::at(failure.kind, text.as_bytes(), failure.offset, reader.place())),
-    }
+    let Err(failure) = reader.whole() else { return Ok(reader.tape) };
+    // Read again, to know the way: what is sound need not remember it.
+    (reader.at, reader.depth, reader.steps) = (0, 0, Some(Vec::new()));
+    reader.tape.nodes.clear();
+    let _ = reader.whole();
+    Err(JsonError::at(failure.kind, text.as_bytes(), failure.offset, reader.place()))
 }
 
 /// What is wrong, and at which byte.
@@ -54,10 +59,8 @@ pub(super) struct Reader<'a, 'n> {
     depth: usize,
     values_max: usize,
     tape: Tape<'a>,
-    /// Names of the members so far, of all open objects.
-    keys: Vec<Key<'a>>,
-    /// The way to the value that is being read; only what stands above a fault is left in it.
-    steps: Vec<Step<'a>>,
+    /// The way to the value that is being read, where it is wanted; only what stands above a fault is left in it.
+    steps: Option<Vec<Step<'a>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -74,10 +77,18 @@ enum Step<'a> {
 }
 
 /// Which names an object has had so far: a bit per name, and a set for very wide objects.
-#[derive(Default)]
 struct Seen<'a> {
     bits: u64,
+    members: usize,
+    /// The names of all members before the value of this number.
     wide: Option<HashSet<Cow<'a, str>>>,
+    wide_until: NodeId,
+}
+
+impl Seen<'_> {
+    fn in_object(id: NodeId) -> Self {
+        Self { bits: 0, members: 0, wide: None, wide_until: NodeId(id.0 + 1) }
+    }
 }
 
 impl<'a> Reader<'a, '_> {
@@ -195,19 +206,17 @@ impl<'a> Reader<'a, '_> {
             self.at += 1;
             return Ok(());
         }
-        let base = self.keys.len();
-        let mut seen = Seen::default();
+        let mut seen = Seen::in_object(id);
         loop {
-            self.member(id, base, &mut seen)?;
+            self.member(id, &mut seen)?;
             if !self.goes_on(b'}')? {
-                self.keys.truncate(base);
                 return Ok(());
             }
         }
     }
 
     #[inline]
-    fn member(&mut self, id: NodeId, base: usize, seen: &mut Seen<'a>) -> Read<()> {
+    fn member(&mut self, id: NodeId, seen: &mut Seen<'a>) -> Read<()> {
         let offset = self.at;
         if self.peek() != Some(b'"') {
             return self.fail(JsonFault::Name);
@@ -216,43 +225,66 @@ impl<'a> Reader<'a, '_> {
         let raw = &self.text[offset + 1..self.at - 1];
         let name = if escaped { self.names.find(&unescaped(raw)) } else { self.names.find(raw) };
         let key = Key { name, raw, escaped };
-        if self.is_twice(base, seen, key) {
-            self.steps.push(Step::Name(key));
+        self.enter(Step::Name(key));
+        if self.is_twice(id, seen, key) {
             return self.fail_at(JsonFault::DuplicateKey, offset);
         }
         self.skip_space();
         if self.peek() != Some(b':') {
+            self.leave();
             return self.fail(JsonFault::Colon);
         }
         self.at += 1;
         self.skip_space();
-        self.keys.push(key);
-        self.steps.push(Step::Name(key));
         self.value(id, offset + 1, name)?;
-        self.steps.pop();
+        self.leave();
         Ok(())
     }
 
-    /// Was this name there before, in the object whose names start at `base`?
     #[inline]
-    fn is_twice(&self, base: usize, seen: &mut Seen<'a>, key: Key<'a>) -> bool {
+    fn enter(&mut self, step: Step<'a>) {
+        if let Some(steps) = &mut self.steps {
+            steps.push(step);
+        }
+    }
+
+    #[inline]
+    fn leave(&mut self) {
+        if let Some(steps) = &mut self.steps {
+            steps.pop();
+        }
+    }
+
+    /// Was this name there before, in the object that is being read?
+    #[inline]
+    fn is_twice(&self, object: NodeId, seen: &mut Seen<'a>, key: Key<'a>) -> bool {
         let bit = 1 << (key.hash() & 63);
         let fresh = seen.bits & bit == 0;
         seen.bits |= bit;
-        if fresh { false } else { self.is_twice_slowly(&self.keys[base..], seen, key) }
+        seen.members += 1;
+        if fresh { false } else { self.is_twice_slowly(object, seen, key) }
     }
 
     #[cold]
-    fn is_twice_slowly(&self, keys: &[Key<'a>], seen: &mut Seen<'a>, key: Key<'a>) -> bool {
-        if keys.len() < MEMBERS_PLAIN_MAX {
-            return keys.iter().any(|before| before.is(key));
+    fn is_twice_slowly(&self, object: NodeId, seen: &mut Seen<'a>, key: Key<'a>) -> bool {
+        if seen.members < MEMBERS_PLAIN_MAX {
+            let is_it = |before: NodeId| self.tape.name(before) == key.name;
+            let is_known = key.name.is_known();
+            let mut same = self.members_from(NodeId(object.0 + 1)).filter(|before| is_it(*before));
+            return same.any(|before| is_known || self.tape.key(before) == key.text());
         }
-        let wide = seen.wide.get_or_insert_default();
         // Names that came while their bit was free are not in the set yet.
-        for before in &keys[wide.len()..] {
-            wide.insert(before.text());
-        }
+        let wide = seen.wide.get_or_insert_default();
+        wide.extend(self.members_from(seen.wide_until).map(|before| self.tape.key(before)));
+        seen.wide_until = NodeId(self.tape.nodes.len() as u32);
         wide.contains(&key.text())
+    }
+
+    /// The members so far of the object that is being read, from this one on.
+    fn members_from(&self, first: NodeId) -> impl Iterator<Item = NodeId> {
+        let end = self.tape.nodes.len();
+        let there = move |at: &NodeId| at.index() < end;
+        std::iter::successors(Some(first).filter(there), move |at| Some(self.tape.next(*at)).filter(there))
     }
 
     fn array(&mut self, id: NodeId) -> Read<()> {
@@ -262,9 +294,9 @@ impl<'a> Reader<'a, '_> {
         }
         let mut index = 0;
         loop {
-            self.steps.push(Step::Index(index));
+            self.enter(Step::Index(index));
             self.value(id, 0, NameId::UNKNOWN)?;
-            self.steps.pop();
+            self.leave();
             index += 1;
             if !self.goes_on(b']')? {
                 return Ok(());
@@ -342,10 +374,11 @@ impl<'a> Reader<'a, '_> {
                 && key.starts_with("resourceType\"")
                 && &self.text[node.start as usize..node.end as usize] == "Bundle"
         };
-        if first == Some(Kind::Object) && !self.steps.is_empty() && self.tape.nodes.iter().any(is_bundle) {
+        let steps = self.steps.as_deref().unwrap_or_default();
+        if first == Some(Kind::Object) && !steps.is_empty() && self.tape.nodes.iter().any(is_bundle) {
             place.push_str("Bundle");
         }
-        for step in &self.steps {
+        for step in steps {
             match step {
                 Step::Index(index) => place.push_str(&format!("[{index}]")),
                 Step::Name(key) => push_name(&mut place, &key.text()),
@@ -363,10 +396,6 @@ impl<'a> Key<'a> {
             NameId::UNKNOWN => spread(self.raw.as_bytes()),
             name => name.index().wrapping_mul(7) + usize::from(name.is_sibling()),
         }
-    }
-
-    fn is(&self, other: Self) -> bool {
-        self.name == other.name && (self.name.is_known() || self.text() == other.text())
     }
 
     fn text(&self) -> Cow<'a, str> {

@@ -267,7 +267,7 @@ pub struct Issue {
     /// Line and character in the body, both from 1, where they are known.
     pub position: Option<(u32, u32)>,
     /// The rule that is broken: a profile's URL with the element or invariant after `#`; or empty.
-    pub rule: Box<str>,
+    pub rule: Cow<'static, str>,
 }
 
 impl Issue {
@@ -279,13 +279,20 @@ impl Issue {
             at: at.into(),
             text: Cow::Borrowed(code.meaning),
             position: None,
-            rule: "".into(),
+            rule: Cow::Borrowed(""),
         }
     }
 
     /// The same with a sentence that fits the case better.
     pub fn with(code: &'static Code, at: impl Into<String>, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, severity: code.severity, at: at.into(), text: text.into(), position: None, rule: "".into() }
+        Self {
+            code,
+            severity: code.severity,
+            at: at.into(),
+            text: text.into(),
+            position: None,
+            rule: Cow::Borrowed(""),
+        }
     }
 
     /// The same, with its line and character.
@@ -295,8 +302,8 @@ impl Issue {
     }
 
     /// The same, with the rule that is broken.
-    pub fn by_rule(mut self, rule: Box<str>) -> Self {
-        self.rule = rule;
+    pub fn by_rule(mut self, rule: impl Into<Cow<'static, str>>) -> Self {
+        self.rule = rule.into();
         self
     }
 

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_last_row_that_fits_counts() {
-        let issues: Issues = Issue::new(&INVARIANT, "Patient").by_rule("urn:x#p-1".into()).into();
+        let issues: Issues = Issue::new(&INVARIANT, "Patient").by_rule("urn:x#p-1").into();
         let level = |policy: Policy| policy.apply(issues.clone()).iter().next().map(|issue| issue.severity);
         assert_eq!(level(Policy::strict()), Some(Severity::Error));
         assert_eq!(level(Policy::lenient()), Some(Severity::Warning));

@@ -1,13 +1,15 @@
 //! Which rules of the payload tables a message does not meet.
 
-use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::LazyLock;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::{APPLICATIONS, Level, Rule, rules};
 use crate::bars::systems::DEFINITION_PREFIX;
 use crate::bars::use_cases;
 use crate::fhir::names::NameId;
-use crate::fhir::tape::{NodeId, Tape};
+use crate::fhir::tape::{Kind, NodeId, Tape};
 use crate::issue::{ELEMENT_NEEDED, ELEMENT_NOT_NEEDED, Issue, Issues};
 use crate::profile::facts::{Type, TypeId, r4};
 
@@ -18,8 +20,39 @@ struct Need {
     name: NameId,
     /// The element, as FHIRPath calls it.
     element: &'static str,
-    rules: Vec<&'static Rule>,
+    rules: Vec<Asked>,
     below: Vec<Need>,
+}
+
+/// A rule, and what is said where it is not met.
+#[derive(Debug)]
+struct Asked {
+    rule: &'static Rule,
+    /// Its name, for whoever wants to look it up.
+    name: String,
+    /// Of what is missing, or is there and should not be.
+    text: String,
+    /// Of what has another value.
+    other: String,
+}
+
+impl Asked {
+    fn new(rule: &'static Rule) -> Self {
+        let (resource, path) = (rule.resource, rule.path);
+        let verb = if rule.level == Level::Must { "must" } else { "should" };
+        let said = |what: &str| format!("The payload table says that {resource}.{path} {what}.");
+        Self {
+            rule,
+            name: format!("{DEFINITION_PREFIX}{}#{resource}.{path}", rule.definition),
+            text: match rule.level {
+                Level::ShouldNot => said("should not be there"),
+                _ => said(&format!("{verb} be there")),
+            },
+            other: rule.value.map_or(String::new(), |value| {
+                format!("The payload table says that one {resource}.{path} {verb} be {value}.")
+            }),
+        }
+    }
 }
 
 /// The needs of one message, by resource type.
@@ -48,7 +81,7 @@ fn put(needs: &mut Vec<Need>, of: &'static Type, path: &str, rule: &'static Rule
         needs.len() - 1
     });
     match rest {
-        None => needs[at].rules.push(rule),
+        None => needs[at].rules.push(Asked::new(rule)),
         Some(rest) => put(&mut needs[at].below, r4().of(field.kind), rest, rule),
     }
 }
@@ -57,7 +90,8 @@ fn put(needs: &mut Vec<Need>, of: &'static Type, path: &str, rule: &'static Rule
 /// use case is held to what holds for all; what is no message of the standard has no rules.
 pub fn unmet(tape: &Tape<'_>) -> Issues {
     let names = &*NAMES;
-    let mut found = Found { tape, place: String::new(), holders: Vec::new(), open: Vec::new(), all: Vec::new() };
+    let mut found =
+        Found { tape, place: String::new(), holders: Vec::new(), open: Vec::new(), all: Vec::new(), before: 0 };
     let Some(needs) = needs_of(tape) else { return Issues::default() };
     let entries = tape.member(NodeId::ROOT, names.entry).into_iter().flat_map(|entries| tape.children(entries));
     for (index, resource) in
@@ -118,24 +152,44 @@ enum Breach {
     Unwanted,
 }
 
+/// A rule that asks for one value among several.
+struct Open {
+    asked: &'static Asked,
+    /// Was the value seen?
+    seen: bool,
+    /// Where the element stood first, unless the value was there.
+    first: Option<(NodeId, String)>,
+}
+
+/// A rule that is not met.
+struct Unmet {
+    node: NodeId,
+    place: String,
+    asked: &'static Asked,
+    breach: Breach,
+}
+
 struct Found<'t> {
     tape: &'t Tape<'t>,
     /// The way to the resource.
     place: String,
     /// The way on from there: elements, and indexes of items.
     holders: Vec<(&'static str, Option<usize>)>,
-    /// Rules that ask for a value, whether it was seen, and where the element stood first.
-    open: Vec<(&'static Rule, bool, Option<(NodeId, String)>)>,
-    all: Vec<(NodeId, String, &'static Rule, Breach)>,
+    open: Vec<Open>,
+    all: Vec<Unmet>,
+    /// How many there were before this resource.
+    before: usize,
 }
 
 impl Found<'_> {
     fn resource(&mut self, node: NodeId, needs: &'static [Need]) {
-        self.open.clear();
+        self.before = self.all.len();
         self.walk(node, needs);
-        for (rule, seen, first) in std::mem::take(&mut self.open) {
-            if let Some((node, place)) = first.filter(|_| !seen) {
-                self.tell(node, place, rule, Breach::OtherValue);
+        for open in std::mem::take(&mut self.open).into_iter().filter(|open| !open.seen) {
+            if let Some((node, place)) = open.first
+                && !self.is_told(open.asked, Breach::OtherValue)
+            {
+                self.all.push(Unmet { node, place, asked: open.asked, breach: Breach::OtherValue });
             }
         }
     }
@@ -144,12 +198,11 @@ impl Found<'_> {
         let tape = self.tape;
         for need in needs {
             let Some(found) = tape.member(node, need.name) else {
-                let missing = need.rules.iter().filter(|rule| rule.level != Level::ShouldNot);
-                missing.for_each(|rule| self.tell(node, self.way(), rule, Breach::Missing));
+                let missing = need.rules.iter().filter(|asked| asked.rule.level != Level::ShouldNot);
+                missing.for_each(|asked| self.tell(node, asked, Breach::Missing));
                 continue;
             };
-            let is_array = tape.raw(found).starts_with('[') && !tape.kind(found).is_string();
-            if is_array {
+            if tape.kind(found) == Kind::Array {
                 for (index, item) in tape.children(found).enumerate() {
                     self.item(item, need, Some(index));
                 }
@@ -161,10 +214,10 @@ impl Found<'_> {
 
     fn item(&mut self, node: NodeId, need: &'static Need, index: Option<usize>) {
         self.holders.push((need.element, index));
-        for rule in &need.rules {
-            match rule.value {
-                _ if rule.level == Level::ShouldNot => self.tell(node, self.way(), rule, Breach::Unwanted),
-                Some(value) => self.value(node, rule, value),
+        for asked in &need.rules {
+            match asked.rule.value {
+                _ if asked.rule.level == Level::ShouldNot => self.tell(node, asked, Breach::Unwanted),
+                Some(value) => self.value(node, asked, value),
                 None => {}
             }
         }
@@ -172,13 +225,13 @@ impl Found<'_> {
         self.holders.pop();
     }
 
-    fn value(&mut self, node: NodeId, rule: &'static Rule, value: &str) {
+    fn value(&mut self, node: NodeId, asked: &'static Asked, value: &str) {
         let is_it = self.tape.string(node).is_some_and(|own| own == value);
-        match self.open.iter_mut().find(|(open, ..)| std::ptr::eq(*open, rule)) {
-            Some((_, seen, _)) => *seen |= is_it,
+        match self.open.iter_mut().find(|open| std::ptr::eq(open.asked, asked)) {
+            Some(open) => open.seen |= is_it,
             None => {
-                let first = (node, self.way());
-                self.open.push((rule, is_it, Some(first)));
+                let first = (!is_it).then(|| (node, self.way()));
+                self.open.push(Open { asked, seen: is_it, first });
             }
         }
     }
@@ -189,47 +242,39 @@ impl Found<'_> {
             way.push('.');
             way.push_str(element);
             if let Some(index) = index {
-                way.push_str(&format!("[{index}]"));
+                // Writing to a String cannot fail.
+                let _ = write!(way, "[{index}]");
             }
         }
         way
     }
 
     /// The same rule is told once for a resource.
-    fn tell(&mut self, node: NodeId, place: String, rule: &'static Rule, breach: Breach) {
-        let is_it = |(_, told, own, how): &(NodeId, String, &Rule, Breach)| {
-            std::ptr::eq(*own, rule) && *how == breach && told.starts_with(&self.place)
-        };
-        if !self.all.iter().rev().take_while(|(_, told, ..)| told.starts_with(&self.place)).any(is_it) {
-            self.all.push((node, place, rule, breach));
+    fn is_told(&self, asked: &'static Asked, breach: Breach) -> bool {
+        self.all[self.before..].iter().any(|told| std::ptr::eq(told.asked, asked) && told.breach == breach)
+    }
+
+    fn tell(&mut self, node: NodeId, asked: &'static Asked, breach: Breach) {
+        if !self.is_told(asked, breach) {
+            self.all.push(Unmet { node, place: self.way(), asked, breach });
         }
     }
 
     fn issues(mut self) -> Issues {
-        self.all.sort_by_key(|(node, ..)| *node);
-        let nodes: Vec<NodeId> = self.all.iter().map(|(node, ..)| *node).collect();
+        self.all.sort_by_key(|unmet| unmet.node);
+        let nodes: Vec<NodeId> = self.all.iter().map(|unmet| unmet.node).collect();
         let mut issues = Issues::default();
-        for ((_, place, rule, breach), (line, column)) in self.all.into_iter().zip(self.tape.lines_columns(&nodes)) {
-            let (code, text) = said(rule, breach);
-            let name = format!("{DEFINITION_PREFIX}{}#{}.{}", rule.definition, rule.resource, rule.path);
-            issues.push(Issue::with(code, place, text).at_line(line, column).by_rule(name.into()));
+        for (unmet, (line, column)) in self.all.into_iter().zip(self.tape.lines_columns(&nodes)) {
+            let asked = unmet.asked;
+            let (code, text) = match unmet.breach {
+                Breach::Missing => (&ELEMENT_NEEDED, &asked.text),
+                Breach::OtherValue => (&ELEMENT_NEEDED, &asked.other),
+                Breach::Unwanted => (&ELEMENT_NOT_NEEDED, &asked.text),
+            };
+            let issue = Issue::with(code, unmet.place, text.as_str());
+            issues.push(issue.at_line(line, column).by_rule(asked.name.as_str()));
         }
         issues
-    }
-}
-
-fn said(rule: &Rule, breach: Breach) -> (&'static crate::issue::Code, String) {
-    let (resource, path) = (rule.resource, rule.path);
-    let verb = if rule.level == Level::Must { "must" } else { "should" };
-    match breach {
-        Breach::Missing => (&ELEMENT_NEEDED, format!("The payload table says that {resource}.{path} {verb} be there.")),
-        Breach::OtherValue => {
-            let value = rule.value.unwrap_or_default();
-            (&ELEMENT_NEEDED, format!("The payload table says that one {resource}.{path} {verb} be {value}."))
-        }
-        Breach::Unwanted => {
-            (&ELEMENT_NOT_NEEDED, format!("The payload table says that {resource}.{path} should not be there."))
-        }
     }
 }
 

@@ -66,18 +66,18 @@ pub(super) struct Mark {
 
 impl Source {
     /// `http://hl7.org/fhir/StructureDefinition/Patient#pat-1`; empty for R4's own shape.
-    fn name(&self, program: &Program) -> String {
+    fn name(self, program: &Program) -> Cow<'static, str> {
         match self {
-            Self::Shape => String::new(),
+            Self::Shape => Cow::Borrowed(""),
+            Self::Rule(rule, "") => Cow::Owned([program.source(rule), "#", &program.rule(rule).id].concat()),
             Self::Rule(rule, part) => {
-                let (source, id) = (program.source(*rule), &program.rule(*rule).id);
-                if part.is_empty() { format!("{source}#{id}") } else { format!("{source}#{id}/{part}") }
+                Cow::Owned([program.source(rule), "#", &program.rule(rule).id, "/", part].concat())
             }
             Self::Invariant(id) => {
-                let invariant = program.invariant(*id);
-                format!("{}#{}", invariant.source, invariant.key)
+                let invariant = program.invariant(id);
+                Cow::Owned([&invariant.source, "#", &invariant.key].concat())
             }
-            Self::Named(name) => name.to_string(),
+            Self::Named(name) => name,
         }
     }
 }
@@ -177,7 +177,7 @@ impl walk::Walk<'_, '_> {
             issues.push(
                 Issue { severity: finding.severity, ..Issue::with(finding.code, at, finding.text) }
                     .at_line(line, column)
-                    .by_rule(finding.rule.name(program).into()),
+                    .by_rule(finding.rule.name(program)),
             );
         }
         if let Some(severity) = left_out {

@@ -79,7 +79,7 @@ impl Primitive {
             (Self::Decimal | Self::Integer | Self::PositiveInt | Self::UnsignedInt, _) => {
                 Some(Fault::Type("A number is expected here, not in quotes."))
             }
-            (_, Kind::Plain | Kind::Escaped) => self.text(text),
+            (_, Kind::Plain | Kind::Escaped) => self.text(text, kind == Kind::Escaped),
             _ => Some(Fault::Type("A string in double quotes is expected here.")),
         }
     }
@@ -99,13 +99,14 @@ impl Primitive {
         (!fits).then_some(Fault::Format(expected))
     }
 
-    fn text(self, text: &str) -> Option<Fault> {
+    /// Only an escape can bring a control character into a string of JSON.
+    fn text(self, text: &str, has_escapes: bool) -> Option<Fault> {
         if text.is_empty() {
             return Some(Fault::Format("A string must not be empty: leave the element out."));
         }
         let bytes = text.as_bytes();
         match self {
-            Self::String | Self::Markdown => text_fault(text),
+            Self::String | Self::Markdown => text_fault(text, has_escapes),
             Self::Code => expect(is_code(bytes), "A code has no blanks around it, and single ones within."),
             Self::Uri | Self::Url | Self::Canonical => uri_fault(text),
             Self::Id => expect(is_id(bytes), "An id is 1 to 64 letters, digits, hyphens and dots."),
@@ -129,9 +130,9 @@ fn expect(right: bool, expected: &'static str) -> Option<Fault> {
     (!right).then_some(Fault::Format(expected))
 }
 
-fn text_fault(text: &str) -> Option<Fault> {
+fn text_fault(text: &str, has_escapes: bool) -> Option<Fault> {
     let forbidden = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-    if text.as_bytes().iter().any(forbidden) {
+    if has_escapes && text.as_bytes().iter().any(forbidden) {
         return Some(Fault::Format("Of the control characters only tab, line feed and carriage return are allowed."));
     }
     let blank = text.starts_with(char::is_whitespace) && text.trim().is_empty();
@@ -139,8 +140,8 @@ fn text_fault(text: &str) -> Option<Fault> {
 }
 
 fn uri_fault(text: &str) -> Option<Fault> {
-    // Nearly all URIs are ASCII, for which this needs no decoding.
-    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    // Nearly all URIs are ASCII, for which this needs no decoding; looked at many bytes at a time, so not left early.
+    if text.bytes().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic()) {
         return None;
     }
     let trimmed = text.trim_matches(' ');
@@ -151,15 +152,20 @@ fn uri_fault(text: &str) -> Option<Fault> {
 }
 
 fn is_code(text: &[u8]) -> bool {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let around = text.first().is_none_or(blank) || text.last().is_none_or(blank);
-    !around
-        && !text.windows(2).any(|pair| pair.iter().all(blank))
-        && text.iter().all(|byte| b' ' <= *byte || blank(byte))
+    let mut after_blank = true;
+    for byte in text {
+        let is_blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        if (is_blank && after_blank) || (*byte < b' ' && !is_blank) {
+            return false;
+        }
+        after_blank = is_blank;
+    }
+    !after_blank
 }
 
 fn is_id(text: &[u8]) -> bool {
-    text.len() <= 64 && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'.');
+    text.len() <= 64 && text.iter().fold(true, |so_far, byte| so_far & is_right(*byte))
 }
 
 fn is_instant(text: &[u8]) -> bool {
@@ -217,7 +223,9 @@ mod tests {
         check(Primitive::Id, &["a", "A-1.b", &"x".repeat(64)], &["", "a b", "a_b", "é", &"x".repeat(65)]);
         check(Primitive::Code, &["a", "a b", "a/b"], &["", " a", "a ", "a  b", "\t", "a\u{1}b"]);
         check(Primitive::Uri, &["urn:x", "https://a.b/c|1", "é"], &["", "a b", " ", "a\u{a0}b"]);
-        check(Primitive::String, &["a", " a ", "a\nb"], &["", "a\u{0}"]);
+        check(Primitive::String, &["a", " a ", "a\nb"], &[""]);
+        // A string of JSON can have a control character only as an escape.
+        assert!(matches!(Primitive::String.fault(Kind::Escaped, "a\u{0}"), Some(Fault::Format(_))));
         check(Primitive::Date, &["2024", "2024-02-29"], &["2023-02-29", "2024-02-29T10:00:00Z"]);
         check(Primitive::DateTime, &["2024", "2024-02-29T10:00:00.1234567+00:00"], &["2024-02-29T10:00:00"]);
         check(Primitive::Instant, &["2024-02-29T10:00:00Z"], &["2024", "2024-02-29"]);

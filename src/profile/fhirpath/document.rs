@@ -195,9 +195,9 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Is there an element of the name? `None` where that needs a closer look.
-    #[inline]
-    pub(super) fn has_member(&self, node: NodeId, member: &Member, looked: &mut usize) -> Option<bool> {
+    /// Does a path lead to anything? `None` where that needs a closer look.
+    pub(super) fn leads_on(&self, node: NodeId, path: &[Member], looked: &mut usize) -> Option<bool> {
+        let Some((member, rest)) = path.split_first() else { return Some(true) };
         if self.tape.kind(node) != Json::Object {
             return None;
         }
@@ -205,9 +205,29 @@ impl<'t> Document<'t> {
             *looked += 1;
             let name = self.tape.name(child);
             let matched = member.matches(name);
-            if matched != Match::No && self.is_element(node, member, name, matched) {
-                let is_sure = !matches!(self.tape.kind(child), Json::Array | Json::Null);
-                return if is_sure { Some(true) } else { None };
+            if matched == Match::No || !self.is_element(node, member, name, matched) {
+                continue;
+            }
+            return match self.tape.kind(child) {
+                Json::Null => None,
+                Json::Array => self.any_leads_on(child, rest, looked),
+                _ if name.is_sibling() && !rest.is_empty() => None,
+                _ => self.leads_on(child, rest, looked),
+            };
+        }
+        Some(false)
+    }
+
+    /// The same of an array's items.
+    fn any_leads_on(&self, array: NodeId, path: &[Member], looked: &mut usize) -> Option<bool> {
+        for item in self.tape.children(array) {
+            *looked += 1;
+            match self.tape.kind(item) {
+                Json::Object if !self.leads_on(item, path, looked)? => {}
+                Json::Object => return Some(true),
+                Json::Null | Json::Array => return None,
+                _ if path.is_empty() => return Some(true),
+                _ => return None,
             }
         }
         Some(false)

@@ -98,10 +98,10 @@ impl<'s, 'a> Evaluator<'s, 'a> {
 
     fn exists(&self, op: &'a Op, at: At<'_, 'a>) -> Result<bool, EvalError> {
         if let Op::Path(start, members) = op
-            && let ([member], Some(node)) = (&members[..], self.node(start, at))
+            && let Some(node) = self.node(start, at)
         {
             let mut looked = 0;
-            let found = self.document.has_member(node, member, &mut looked);
+            let found = self.document.leads_on(node, members, &mut looked);
             self.spend(looked)?;
             if let Some(found) = found {
                 return Ok(found);

@@ -31,8 +31,7 @@ impl Walk<'_, '_> {
         let fit = match kind.special {
             Special::Coding => self.fit(list, node),
             Special::CodeableConcept => {
-                let codings = self.codings(node);
-                codings.into_iter().map(|coding| self.fit(list, coding)).max().unwrap_or(Fit::Not)
+                self.codings(node).map(|coding| self.fit(list, coding)).max().unwrap_or(Fit::Not)
             }
             _ => Fit::Listed,
         };
@@ -46,9 +45,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn codings(&self, concept: NodeId) -> Vec<NodeId> {
-        let coding = self.tape.member(concept, self.validator.names().coding);
-        coding.map(|coding| self.tape.children(coding).collect()).unwrap_or_default()
+    fn codings(&self, concept: NodeId) -> impl Iterator<Item = NodeId> {
+        let tape = self.tape;
+        let coding = tape.member(concept, self.validator.names().coding);
+        coding.into_iter().flat_map(|coding| tape.children(coding))
     }
 
     fn text_of(&self, node: NodeId, name: NameId) -> Option<Cow<'_, str>> {
@@ -125,11 +125,14 @@ impl Walk<'_, '_> {
             (Kind::Primitive(_), ..) => self.tape.string(node).map(|code| codes.has_code(&code)),
             (_, Special::Coding, _) | (_, _, "Quantity") => coding(node),
             (_, Special::CodeableConcept, _) => {
-                let found: Vec<_> = self.codings(node).into_iter().filter_map(coding).collect();
-                if found.contains(&Membership::Member) {
-                    return Some(Membership::Member);
+                let mut open = None;
+                for membership in self.codings(node).filter_map(coding) {
+                    match membership {
+                        Membership::Member => return Some(Membership::Member),
+                        Membership::NotChecked(_) if open.is_none() => open = Some(membership),
+                        _ => {}
+                    }
                 }
-                let open = found.into_iter().find(|it| matches!(it, Membership::NotChecked(_)));
                 Some(open.unwrap_or(Membership::NotMember))
             }
             _ => None,

@@ -2,6 +2,9 @@
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::findings::Source;
 use super::walk::Walk;
@@ -19,15 +22,18 @@ const CODE_SYSTEM: &str = "http://hl7.org/fhir/StructureDefinition/Coding#Coding
 /// Schemes that a narrative may link to.
 const SCHEMES: [&str; 6] = ["cid", "data", "http", "https", "mailto", "tel"];
 
+/// What the URL of a value set has in it.
+static VALUE_SET: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("/ValueSet/"));
+
 impl Walk<'_, '_> {
     /// `Coding.system` is an absolute URI, and that of a code system (R4 2.24.0.6).
     pub(super) fn coding_system(&mut self, node: NodeId) {
         let tape = self.tape;
         let Some(at) = tape.member(node, self.validator.names().system) else { return };
         let Some(system) = tape.string(at) else { return };
-        if !system.trim().contains(':') {
+        if !reference::is_absolute(&system) {
             self.say(&issue::VALUE_FORMAT, at, "The system of a code is an absolute URI.");
-        } else if system.contains("/ValueSet/") {
+        } else if VALUE_SET.find(system.as_bytes()).is_some() {
             let text = "The system of a code is a code system, and this is a value set.";
             self.missing(&issue::VALUE_FORMAT, at, NameId::UNKNOWN, Source::Named(CODE_SYSTEM.into()), text);
         }

@@ -54,7 +54,7 @@ impl Walk<'_, '_> {
             // What is malformed cannot be judged by its meaning as well.
             Verdict::False | Verdict::Empty if self.found.is_malformed(node, self.tape.next(node)) => {}
             Verdict::False | Verdict::Empty => {
-                let text = format!("The rule {} does not hold.", invariant.key);
+                let text = ["The rule ", &invariant.key, " does not hold."].concat();
                 self.told(&issue::INVARIANT, severity, node, NameId::UNKNOWN, Source::Invariant(id), text.into());
             }
         }

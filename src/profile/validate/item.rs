@@ -1,5 +1,7 @@
 //! One occurrence of an element.
 
+use smallvec::SmallVec;
+
 use super::findings::Source;
 use super::walk::{Active, Here, Item, Walk};
 use super::*;
@@ -19,7 +21,12 @@ impl Walk<'_, '_> {
         items: &[Item],
         rules: &Active,
     ) {
-        let mut active: smallvec::SmallVec<[Active; 4]> = items.iter().map(|_| rules.clone()).collect();
+        let is_sliced = rules.iter().any(|rule| self.program.rule(*rule).slicing.is_some());
+        // A slice's rules are for the items that fall into it.
+        let mut active: SmallVec<[Active; 4]> = SmallVec::new();
+        if is_sliced {
+            active.resize(items.len(), rules.clone());
+        }
         for rule in rules {
             let asked = self.program.rule(*rule);
             let count = items.len() as u32;
@@ -35,8 +42,8 @@ impl Walk<'_, '_> {
                 self.slice(here, field, items, &all, *rule, &mut active);
             }
         }
-        for (item, rules) in items.iter().zip(&active) {
-            self.item(*item, field, element, rules);
+        for (index, item) in items.iter().enumerate() {
+            self.item(*item, field, element, active.get(index).unwrap_or(rules));
         }
     }
 
@@ -64,7 +71,9 @@ impl Walk<'_, '_> {
             let raw = text.as_deref().unwrap_or_else(|| self.tape.raw(node));
             match primitive.fault(self.tape.kind(node), raw) {
                 None if primitive == Primitive::Xhtml => self.narrative(node, raw),
-                None if primitive == Primitive::String && raw.contains('<') => self.markup(node, raw),
+                None if primitive == Primitive::String && memchr::memchr(b'<', raw.as_bytes()).is_some() => {
+                    self.markup(node, raw);
+                }
                 None => self.bound_code(element, raw, node),
                 Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
                 Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
@@ -126,7 +135,7 @@ impl Walk<'_, '_> {
         self.types[node.index()] = field.kind;
         let errors_before = self.found.errors();
         self.content(node);
-        let mut active: Active = rules.iter().copied().collect();
+        let mut active = Active::from_slice(rules);
         if let Some(base) = self.program.base(field.kind).filter(|base| !active.contains(base)) {
             active.push(base);
         }
@@ -156,6 +165,13 @@ impl Walk<'_, '_> {
 
     /// Of several profiles one must hold; of one, all that it says is told.
     fn one_profile(&mut self, rule: RuleId, alternative: &Alternative, node: NodeId, active: &mut Active) {
+        // Most ask for one, and it is there.
+        if let [Target::Profile(_, one) | Target::Element(one)] = &*alternative.profiles {
+            if !active.contains(one) {
+                active.push(*one);
+            }
+            return;
+        }
         // A type of R4 itself asks for no more than R4 does.
         if alternative.profiles.iter().any(|target| matches!(target, Target::Type(_))) {
             return;
@@ -164,11 +180,6 @@ impl Walk<'_, '_> {
         let all_known = known.len() == alternative.profiles.len();
         match known.as_slice() {
             [] if all_known => {}
-            [one] if all_known => {
-                if !active.contains(one) {
-                    active.push(*one);
-                }
-            }
             several if several.iter().any(|one| self.conforms(node, alternative.type_id, *one)) => {}
             _ if all_known => {
                 let text = "None of the profiles that are allowed here fits.";

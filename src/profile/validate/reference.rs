@@ -1,7 +1,9 @@
 //! What references point to, within the document and never beyond it (R4 2.3, 2.36.4.1).
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+
+use foldhash::HashMap;
+use smallvec::SmallVec;
 
 use super::findings::Source;
 use super::walk::Walk;
@@ -56,13 +58,13 @@ impl Walk<'_, '_> {
         if let Some(id) = reference.strip_prefix('#') {
             return self.contained_as(from, id);
         }
-        let plain = reference.split_once("/_history/").map_or(reference, |(plain, _)| plain);
-        let plain = plain.split('|').next().unwrap_or(plain);
+        let plain = unversioned(reference);
+        let plain = memchr::memchr(b'|', plain.as_bytes()).map_or(plain, |bar| &plain[..bar]);
         let index = self.index();
         if let Some(found) = index.by_url.get(plain) {
             return Some(*found);
         }
-        if plain.contains(':') {
+        if is_absolute(plain) {
             return None;
         }
         // A relative reference is below the base of its own entry's fullUrl, which only a RESTful one has.
@@ -160,13 +162,13 @@ impl Walk<'_, '_> {
             Target::Type(id) | Target::Profile(id, _) => self.facts.is_a(told, *id),
             Target::Element(_) | Target::Unknown(_) => true,
         };
-        let fitting: Vec<&Target> = asked.targets.iter().filter(|it| right(it)).collect();
+        let fitting: SmallVec<[&Target; 4]> = asked.targets.iter().filter(|it| right(it)).collect();
         if fitting.is_empty() && !asked.targets.is_empty() {
             let text = "The profile does not allow a reference to this type of resource.";
             return self.broken(&issue::REFERENCE_TARGET, node, rule, "targetProfile", text);
         }
         let Some(target) = target else { return };
-        let mut profiles = Vec::new();
+        let mut profiles: SmallVec<[(TypeId, RuleId); 4]> = SmallVec::new();
         for one in fitting {
             match one {
                 Target::Profile(id, rule) => profiles.push((*id, *rule)),
@@ -239,8 +241,18 @@ fn told_type(reference: &str) -> Option<&str> {
     if reference.starts_with('#') || reference.starts_with("urn:") {
         return None;
     }
-    let resource = reference.split_once("/_history/").map_or(reference, |(resource, _)| resource);
-    let mut from_end = resource.rsplit('/');
+    let mut from_end = unversioned(reference).rsplit('/');
     from_end.next()?;
     from_end.next()
+}
+
+/// Without `/_history/version`, which is at the end where it is.
+fn unversioned(reference: &str) -> &str {
+    let version = memchr::memrchr(b'/', reference.as_bytes());
+    version.and_then(|at| reference[..at].strip_suffix("/_history")).unwrap_or(reference)
+}
+
+/// Has it a scheme?
+pub(super) fn is_absolute(reference: &str) -> bool {
+    memchr::memchr(b':', reference.as_bytes()).is_some()
 }

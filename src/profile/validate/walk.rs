@@ -232,7 +232,7 @@ impl<'v, 't> Walk<'v, 't> {
         let mut rules = Active::new();
         if mask & bit(element.name_id) != 0 {
             for rule in here.rules {
-                rules.extend(self.program.children(*rule, element.name_id));
+                self.program.children(*rule, element.name_id).for_each(|child| rules.push(child));
             }
         }
         if !element.many {

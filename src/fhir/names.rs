@@ -61,7 +61,16 @@ impl fmt::Debug for NameId {
 #[derive(Debug, Default)]
 pub struct Names {
     slots: Box<[u16]>,
+    ends: Vec<Ends>,
     names: Vec<Box<str>>,
+}
+
+/// A name's first and last bytes and its length: all of it, up to [`Ends::WHOLE`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends {
+    head: u64,
+    tail: u64,
+    length: usize,
 }
 
 impl Names {
@@ -75,13 +84,14 @@ impl Names {
         let size = (sorted.len() * 4).next_power_of_two();
         let mut slots = vec![FREE; size].into_boxed_slice();
         for (index, name) in sorted.iter().enumerate() {
-            let mut slot = spread(name.as_bytes()) & (size - 1);
+            let mut slot = Ends::of(name.as_bytes()).spread() & (size - 1);
             while slots[slot] != FREE {
                 slot = (slot + 1) & (size - 1);
             }
             slots[slot] = index as u16;
         }
-        Self { slots, names: sorted.into_iter().map(Box::from).collect() }
+        let ends = sorted.iter().map(|name| Ends::of(name.as_bytes())).collect();
+        Self { slots, ends, names: sorted.into_iter().map(Box::from).collect() }
     }
 
     /// The number of a name, which may start with an underscore.
@@ -99,14 +109,19 @@ impl Names {
     #[inline]
     fn find_plain(&self, name: &str) -> NameId {
         let Some(mask) = self.slots.len().checked_sub(1) else { return NameId::UNKNOWN };
-        let mut slot = spread(name.as_bytes()) & mask;
+        let ends = Ends::of(name.as_bytes());
+        let mut slot = ends.spread() & mask;
         // At most a quarter of the slots is taken, so a free one ends the search.
         loop {
-            match self.slots[slot] {
-                FREE => return NameId::UNKNOWN,
-                index if *self.names[usize::from(index)] == *name => return NameId(index),
-                _ => slot = (slot + 1) & mask,
+            let index = self.slots[slot];
+            if index == FREE {
+                return NameId::UNKNOWN;
             }
+            let found = usize::from(index);
+            if self.ends[found] == ends && (name.len() <= Ends::WHOLE || *self.names[found] == *name) {
+                return NameId(index);
+            }
+            slot = (slot + 1) & mask;
         }
     }
 
@@ -126,17 +141,35 @@ impl Names {
     }
 }
 
-/// The first and last eight bytes and the length tell nearly all of FHIR's names apart.
+impl Ends {
+    /// Names up to this length are told by their ends alone.
+    const WHOLE: usize = 16;
+
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let length = name.len();
+        let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                (Some(head), Some(tail)) => (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into()),
+                _ => (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+            },
+        };
+        Self { head, tail, length }
+    }
+
+    #[inline]
+    fn spread(self) -> usize {
+        const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mixed = (self.head ^ self.length as u64).wrapping_mul(MIX) ^ self.tail.rotate_left(23).wrapping_mul(MIX);
+        (mixed ^ mixed >> 32) as usize
+    }
+}
+
+/// A number that tells nearly all names apart.
 #[inline]
 pub(super) fn spread(name: &[u8]) -> usize {
-    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-    let length = name.len();
-    let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
-    };
-    let mixed = (head ^ length as u64).wrapping_mul(MIX) ^ tail.rotate_left(23).wrapping_mul(MIX);
-    (mixed ^ mixed >> 32) as usize
+    Ends::of(name).spread()
 }
 
 #[cfg(test)]
@@ -145,9 +178,12 @@ mod tests {
 
     #[test]
     fn names_are_found_and_others_are_not() {
-        let names = Names::of(["valueUri", "valueUrl", "id", "x", "valueReference", "id"]);
-        assert_eq!(names.len(), 5);
-        for name in ["valueUri", "valueUrl", "id", "x", "valueReference"] {
+        let all = ["valueUri", "valueUrl", "id", "di", "x", "abcd", "abcde", "abdcde", "valueReference"];
+        let long = ["aaaaaaaabccccccccc", "aaaaaaaadccccccccc", "aaaaaaaaccccccccc"];
+        let all: Vec<&str> = all.into_iter().chain(long).collect();
+        let names = Names::of(all.iter().copied().chain(["id"]));
+        assert_eq!(names.len(), all.len());
+        for name in all {
             let id = names.find(name);
             assert!(id.is_known() && !id.is_sibling());
             assert_eq!(names.name(id), name);

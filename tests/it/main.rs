@@ -15,6 +15,7 @@ mod hl7_corpus;
 mod hl7_crash;
 mod hl7_gateway;
 mod hl7_order;
+mod hl7_peers;
 mod load;
 mod matching;
 mod matching_files;

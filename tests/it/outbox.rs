@@ -76,7 +76,7 @@ impl World {
         rows
     }
 
-    fn row(&self, key: u32, number: u32) -> OutboxRow {
+    pub(crate) fn row(&self, key: u32, number: u32) -> OutboxRow {
         self.rows().into_iter().find(|row| row.control_id == control_id(key, number)).unwrap()
     }
 
@@ -141,7 +141,7 @@ fn message() -> Message {
     }
 }
 
-fn control_id(key: u32, number: u32) -> String {
+pub(crate) fn control_id(key: u32, number: u32) -> String {
     format!("K{key:05}N{number:05}")
 }
 

@@ -4,12 +4,13 @@
 Prints `listening on <port>` to stderr once it takes connections, and each message that arrives as one line of JSON to
 stdout. Answers with python-hl7's own create_ack.
 
-    python3 tests/peers/python_hl7_server.py [--port 0] [--code AA]
+    python3 tests/peers/python_hl7_server.py [--port 0] [--code AA] [--ca FILE --cert FILE --key FILE]
 """
 
 import argparse
 import asyncio
 import json
+import ssl
 import sys
 
 from hl7.mllp import start_hl7_server
@@ -37,11 +38,20 @@ async def converse(reader, writer, code):
         writer.close()
 
 
-async def serve(port, code):
+def mutual_tls(arguments):
+    if not arguments.cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=arguments.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(arguments.cert, arguments.key)
+    return context
+
+
+async def serve(port, code, tls):
     def handler(reader, writer):
         return converse(reader, writer, code)
 
-    async with await start_hl7_server(handler, host="127.0.0.1", port=port, encoding="utf-8") as server:
+    async with await start_hl7_server(handler, host="127.0.0.1", port=port, encoding="utf-8", ssl=tls) as server:
         print(f"listening on {server.sockets[0].getsockname()[1]}", file=sys.stderr, flush=True)
         await server.serve_forever()
 
@@ -50,9 +60,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--code", default="AA", help="MSA-1 of every answer")
+    parser.add_argument("--ca", help="authority of those who may send; without it no TLS")
+    parser.add_argument("--cert")
+    parser.add_argument("--key")
     arguments = parser.parse_args()
     try:
-        asyncio.run(serve(arguments.port, arguments.code))
+        asyncio.run(serve(arguments.port, arguments.code, mutual_tls(arguments)))
     except KeyboardInterrupt:
         pass
 

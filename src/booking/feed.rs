@@ -146,6 +146,7 @@ pub enum Group {
     Content,
     Person,
     Response,
+    NotArrived,
     Identifiers,
     NumberStatus,
     Names,
@@ -194,6 +195,10 @@ pub struct Record {
     pub versions: BTreeMap<String, Version>,
     /// Where the booking stands, by the newest that was said.
     pub standing: Option<Standing>,
+    /// Since when it stands there.
+    pub since: Option<Version>,
+    /// The newest that said that the patient has not arrived after all.
+    pub not_arrived: Option<Version>,
     /// When the booking is, by the newest that was said.
     pub time: Option<(Timestamp, Timestamp)>,
     /// The patient that it was moved to.
@@ -224,6 +229,8 @@ impl Record {
             entity: None,
             versions: BTreeMap::new(),
             standing: None,
+            since: None,
+            not_arrived: None,
             time: None,
             moved_to: None,
             state: None,
@@ -241,6 +248,15 @@ impl Record {
         };
         self.versions.insert(key, version);
         order
+    }
+
+    /// Where the booking stands by all that was said. "Not arrived after all" undoes an arrival that was earlier, and
+    /// nothing else: what was cancelled stays cancelled.
+    pub fn stands(&self) -> Option<Standing> {
+        let standing = self.standing.as_ref()?;
+        let arrived = matches!(standing.status, AppointmentStatus::Arrived | AppointmentStatus::Fulfilled);
+        let undone = arrived && self.not_arrived.is_some_and(|at| self.since <= Some(at));
+        Some(if undone { Standing { status: AppointmentStatus::Booked, reason: None } } else { standing.clone() })
     }
 }
 

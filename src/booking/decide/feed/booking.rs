@@ -39,7 +39,7 @@ pub(super) fn record(
     }
     let owner = owner(it, &person.patient, &mut record, held, state)?;
     let mut taken = Taken::default();
-    take(it, said, &mut record, held.is_some(), &mut taken);
+    take(it, said, &mut record, &mut taken);
     let content = held.is_none() || taken.note(record.take(&it.source, Group::Content, it.version));
     let Some(draft) = drafted(it, said, &record, held, owner.id, content, now) else {
         return Ok(waiting(person, record, &taken));
@@ -102,13 +102,22 @@ fn owner(
 }
 
 /// Takes what is newer than what was said before.
-fn take(it: &Event, said: &SaidBooking, record: &mut Record, held: bool, taken: &mut Taken) {
-    if let Some(status) = &said.status
-        && takes_status(status, said, record, held)
-        && taken.note(record.take(&it.source, Group::Status, it.version))
-    {
-        record.standing = Some(status.clone());
+fn take(it: &Event, said: &SaidBooking, record: &mut Record, taken: &mut Taken) {
+    match &said.status {
+        Some(status) if undoes_an_arrival(said, status) => {
+            if taken.note(record.take(&it.source, Group::NotArrived, it.version)) {
+                record.not_arrived = record.not_arrived.max(Some(it.version));
+            }
+        }
+        Some(status) => {
+            if taken.note(record.take(&it.source, Group::Status, it.version)) {
+                record.standing = Some(status.clone());
+                record.since = Some(it.version);
+            }
+        }
+        None => {}
     }
+    taken.same_time |= record.since.is_some() && record.since == record.not_arrived;
     if let Some(time) = said.time
         && taken.note(record.take(&it.source, Group::Time, it.version))
     {
@@ -116,14 +125,9 @@ fn take(it: &Event, said: &SaidBooking, record: &mut Record, held: bool, taken: 
     }
 }
 
-/// "Not arrived after all" is about one that has arrived; whatever else is said of one that is not current stands.
-fn takes_status(status: &Standing, said: &SaidBooking, record: &Record, held: bool) -> bool {
-    let undone = said.known_only && matches!(status.status, AppointmentStatus::Booked);
-    let arrived = record
-        .standing
-        .as_ref()
-        .is_some_and(|standing| matches!(standing.status, AppointmentStatus::Arrived | AppointmentStatus::Fulfilled));
-    !undone || arrived || !held
+/// Nobody books again what must be known already: it is booked again because nobody came.
+fn undoes_an_arrival(said: &SaidBooking, status: &Standing) -> bool {
+    said.known_only && status.status == AppointmentStatus::Booked
 }
 
 /// The appointment as it follows from all that was said; `None`: not enough was said yet.
@@ -136,17 +140,17 @@ fn drafted(
     content: bool,
     now: Timestamp,
 ) -> Option<Appointment> {
-    let standing = record.standing.as_ref();
+    let standing = record.stands();
     let Some(held) = held else {
         let (start, end) = record.time?;
         let standing = standing.filter(|_| !said.known_only)?;
-        return Some(new_appointment(it, said, standing, (start, end), patient, now));
+        return Some(new_appointment(it, said, &standing, (start, end), patient, now));
     };
     let (start, end) = record.time.unwrap_or((held.appointment.start, held.appointment.end));
     let mut appointment = Appointment { start, end, patient, ..held.appointment.clone() };
-    if let Some(standing) = standing {
-        appointment.status = standing.status;
-        appointment.cancel_reason = standing.reason.clone().filter(|_| !standing.status.is_current());
+    if let Some(Standing { status, reason }) = standing {
+        appointment.status = status;
+        appointment.cancel_reason = reason.filter(|_| !status.is_current());
     }
     if content && said.description.is_some() {
         appointment.description.clone_from(&said.description);

@@ -246,7 +246,7 @@ codes! {
     FEED_MERGED_BOOKING "ONW-6032" Warning "business-rule" BadRequest "The booking was merged into another one: the event was not applied."
     FEED_WAITING "ONW-6033" Information "business-rule" BadRequest "It is about something that is not held yet, and waits for it."
     FEED_REFERRAL_BOOKED "ONW-6034" Warning "business-rule" BadRequest "The referral that the booking names is not open for it; the booking waits for a referral of its own."
-    PERSON_DECIDED "ONW-6035" Information "informational" BadRequest "A person decided so; the text says why."
+    PERSON_DECIDED "ONW-6035" Information "informational" BadRequest "A person decided so, and said why."
 
     STORE_UNAVAILABLE "ONW-9001" Error "transient" Unavailable "The gateway cannot keep messages safely now: send the same again later."
     INTERNAL "ONW-9002" Error "exception" Internal "The gateway failed; its operator has been told."

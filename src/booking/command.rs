@@ -35,6 +35,8 @@ pub enum Command {
     CancelBooking(CancelBooking),
     /// A diary: services, schedules and slots.
     PublishSlots(PublishSlots),
+    /// A person decided that a message will not be applied: nothing follows from it.
+    Skip,
     /// What a hospital's own system says.
     Feed(Box<Event>),
 }
@@ -280,7 +282,7 @@ impl Command {
                 appointment: Some(it.target),
                 ..Needs::default()
             },
-            Self::PublishSlots(_) => Needs::default(),
+            Self::PublishSlots(_) | Self::Skip => Needs::default(),
             Self::Feed(it) => Needs {
                 service: it.service(),
                 nhs_number: it.who.as_ref().and_then(|who| who.subject.nhs_number),
@@ -303,6 +305,7 @@ impl Command {
             Self::Reschedule(_) => "Reschedule",
             Self::CancelBooking(_) => "CancelBooking",
             Self::PublishSlots(_) => "PublishSlots",
+            Self::Skip => "Skip",
             Self::Feed(it) => it.name(),
         }
     }

@@ -409,7 +409,7 @@ pub enum Effect {
 
 impl Effect {
     /// The name in tables.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Stale => "stale",

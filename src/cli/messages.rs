@@ -11,7 +11,7 @@ use super::{CallerFault, print, print_bytes, print_json, table};
 use crate::bars::report::{self, Report};
 use crate::fhir::json::{self as reader, Limits};
 use crate::intake::content;
-use crate::store::{Answer, FeedRow, IssueRow, MessageRow, Page};
+use crate::store::{Answer, FEED_STATES, FeedRow, IssueRow, MessageRow, Page};
 
 mod decide;
 
@@ -50,7 +50,7 @@ pub enum FeedCommand {
 #[derive(Debug, Args)]
 pub struct FeedListArgs {
     /// The state
-    #[arg(long, default_value = "quarantined", value_parser = STATES)]
+    #[arg(long, default_value = "quarantined", value_parser = FEED_STATES)]
     pub state: String,
     /// At most so many
     #[arg(long, default_value_t = 50)]
@@ -59,9 +59,6 @@ pub struct FeedListArgs {
     #[command(flatten)]
     pub place: Place,
 }
-
-const STATES: [&str; 8] =
-    ["applied", "stale", "ignored", "duplicate", "quarantined", "replayed", "skipped", "rerouted"];
 
 /// What `onward messages list` takes.
 #[derive(Debug, Args)]
@@ -136,10 +133,15 @@ fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
     let (_, store) = args.place.open_store()?;
     let found = store.message_show(args.id)?;
     let (row, body, answer) = found.ok_or_else(|| CallerFault(format!("there is no message {}", args.id)))?;
+    let feed = store.feed_find(args.id)?;
     match (json, args.body) {
-        (true, with_body) => print_json(&document(&row, &body, &answer, with_body)?),
+        (true, with_body) => {
+            let mut document = document(&row, &body, &answer, with_body)?;
+            document["feed"] = json!(feed);
+            print_json(&document)
+        }
         (false, true) => print_bytes(&body),
-        (false, false) => print(&text(&row, &body, &answer)),
+        (false, false) => print(&(text(&row, &body, &answer) + &feed.map(|row| feed_text(&row)).unwrap_or_default())),
     }
 }
 
@@ -207,6 +209,16 @@ fn facts(row: &MessageRow) -> Vec<(&'static str, String)> {
         ("Body", format!("{} bytes", row.body_bytes)),
         ("SHA-256", row.sha256.clone()),
     ]
+}
+
+/// What became of a message of a feed, and who decided it where a person did.
+fn feed_text(row: &FeedRow) -> String {
+    let mut pairs = vec![("State", row.state.clone())];
+    let said = |text: &Option<String>| table::clean(text.as_deref().unwrap_or_default());
+    if let Some(by) = row.settled_by {
+        pairs.extend([("By", by.to_string()), ("Who", said(&row.who)), ("Why", said(&row.why))]);
+    }
+    format!("\nFeed\n{}", table::pairs(&pairs))
 }
 
 fn issue_line(issue: &IssueRow) -> String {

@@ -23,7 +23,7 @@ use crate::issue::{Issue, PERSON_DECIDED, Severity};
 use crate::pas::inbound::dialect::Dialect;
 use crate::pas::inbound::reading::Found;
 use crate::pas::inbound::{self, Surroundings};
-use crate::store::{self, Answer, Message, Settled, Settles, Verdict, Work};
+use crate::store::{self, Answer, Message, Settles, Verdict, Work};
 
 /// Longest wait for a message to be durable. Peers send again after ten seconds or more; the connection is closed
 /// before that, so that a late answer is never taken for the next message's.
@@ -89,7 +89,8 @@ impl Intake {
     }
 
     /// Each message by itself; what was applied stays applied, whatever the envelope says. The answer is a batch of
-    /// theirs.
+    /// theirs. Where one cannot be kept there is none for any: the sender sends the batch again, and those that were
+    /// kept get their first answers.
     async fn receive_batch(&self, feed: &Feed, batch: &batch::Batch<'_>) -> Option<Vec<u8>> {
         let mut answers = Vec::new();
         for message in &batch.messages {
@@ -131,6 +132,7 @@ pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settle
         }
         None => Work::Refuse(kept(answers(outcome.verdict, &problems))),
     };
+    let decided_by_a_person = settles.iter().map(|_| Issue::new(&PERSON_DECIDED, ""));
     let message = Message {
         id: Uuid::now_v7(),
         received_at: now,
@@ -140,7 +142,7 @@ pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settle
         key: key(feed, &header, &body).filter(|_| settles.is_none()),
         correlation: correlation(&header),
         bundle: String::from_utf8_lossy(header.control_id()).into_owned(),
-        issues: outcome.found.iter().map(|found| found.issue.clone()).collect(),
+        issues: decided_by_a_person.chain(outcome.found.iter().map(|found| found.issue.clone())).collect(),
         kind: outcome.kind,
         body,
         feed: Some(store::Feed { settles, counted: true }),
@@ -148,40 +150,24 @@ pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settle
     Prepared { message, work, accepted }
 }
 
-/// A person has decided that a quarantined message will not be applied; the reason is what is kept.
-pub fn skip(message: Uuid, reason: &str, who: &str) -> (Message, Work) {
-    let settles = Some(Settles { message, as_what: Settled::Skipped });
+/// A person has decided that a quarantined message will not be applied.
+pub fn skip(settles: Settles) -> (Message, Work) {
     let message = Message {
         id: Uuid::now_v7(),
         received_at: Timestamp::now(),
         channel: "cli",
-        caller: who.to_owned(),
+        caller: settles.who.clone(),
         organisation: String::new(),
         kind: "skip".to_owned(),
         key: None,
         correlation: String::new(),
-        bundle: message.to_string(),
-        body: reason.as_bytes().to_vec(),
-        issues: vec![reasoned(reason)],
-        feed: Some(store::Feed { settles, counted: false }),
+        bundle: settles.message.to_string(),
+        body: Vec::new(),
+        issues: vec![Issue::new(&PERSON_DECIDED, "")],
+        feed: Some(store::Feed { settles: Some(settles), counted: false }),
     };
-    let event = crate::booking::feed::Event {
-        source: String::new(),
-        version: crate::booking::feed::Version { at: message.received_at, sequence: 0 },
-        origin: Default::default(),
-        who: None,
-        wish: crate::booking::feed::Wish::Nothing,
-    };
-    let work = Work::Decide {
-        command: Box::new(Command::Feed(Box::new(event))),
-        answer: Box::new(|_: &Result<Decision, Refusal>| Answer::default()),
-    };
-    (message, work)
-}
-
-/// Why a person decided as they did.
-pub fn reasoned(reason: &str) -> Issue {
-    Issue::with(&PERSON_DECIDED, "", reason.to_owned())
+    let answer = Box::new(|_: &Result<Decision, Refusal>| Answer::default());
+    (message, Work::Decide { command: Box::new(Command::Skip), answer })
 }
 
 /// What was held for a person here is safe, and nothing that its sender could mend.

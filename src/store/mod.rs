@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, State};
-use crate::booking::feed::Telling;
+use crate::booking::feed::{Effect, Telling};
 use crate::booking::identifier::ServiceId;
 use crate::booking::nhs_number::NhsNumber;
 use crate::booking::service::Service;
@@ -67,6 +67,10 @@ pub struct Settles {
     pub message: Uuid,
     /// What was decided.
     pub as_what: Settled,
+    /// Who decided, as far as this machine knows.
+    pub who: String,
+    /// Why. It may say anything, so it is kept with the decision and nowhere else.
+    pub why: String,
 }
 
 /// What can be decided about a quarantined message.
@@ -80,9 +84,21 @@ pub enum Settled {
     Rerouted,
 }
 
+/// The states of a message of a feed. The schema knows no others.
+pub const FEED_STATES: [&str; 8] = [
+    Effect::Applied.as_str(),
+    Effect::Stale.as_str(),
+    Effect::Ignored.as_str(),
+    "duplicate",
+    "quarantined",
+    Settled::Replayed.as_str(),
+    Settled::Skipped.as_str(),
+    Settled::Rerouted.as_str(),
+];
+
 impl Settled {
     /// The name in tables.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Replayed => "replayed",
             Self::Skipped => "skipped",
@@ -98,12 +114,18 @@ pub struct FeedRow {
     pub message: Uuid,
     pub channel: String,
     pub kind: String,
-    /// `applied`, `stale`, `ignored`, `duplicate`, `quarantined`, `replayed`, `skipped` or `rerouted`.
+    /// One of [`FEED_STATES`].
     pub state: String,
     /// Why it is in quarantine: the `ONW-…` code …
     pub code: Option<String>,
     /// … and where.
     pub place: Option<String>,
+    /// The journal's message by which a person settled it, …
+    pub settled_by: Option<Uuid>,
+    /// … who that was …
+    pub who: Option<String>,
+    /// … and why.
+    pub why: Option<String>,
     pub received_at: Timestamp,
 }
 
@@ -430,6 +452,8 @@ pub trait Store: Send + Sync {
 
     /// Messages of feeds in a state, oldest first.
     fn feed_list(&self, state: &str, limit: usize) -> Result<Vec<FeedRow>, StoreError>;
+    /// A message of a feed, and what became of it.
+    fn feed_find(&self, message: Uuid) -> Result<Option<FeedRow>, StoreError>;
     /// How many messages of feeds are in each state.
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
     /// What referrers are to be told of what hospitals changed, oldest first.

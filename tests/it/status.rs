@@ -108,6 +108,9 @@ impl Store for FakeStore {
     fn feed_list(&self, _: &str, _: usize) -> Result<Vec<onward::store::FeedRow>, StoreError> {
         unimplemented!()
     }
+    fn feed_find(&self, _: Uuid) -> Result<Option<onward::store::FeedRow>, StoreError> {
+        unreachable!()
+    }
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         unimplemented!()
     }

@@ -25,6 +25,7 @@ use jiff::Timestamp;
 
 use super::command::Command;
 use super::decision::{Decision, Refusal, State};
+use super::feed::Effect;
 use super::referral::Origin;
 use super::service::Service;
 use crate::issue::{Code, Issue, SERVICE_CLOSED, SERVICE_UNKNOWN, STALE};
@@ -41,6 +42,7 @@ pub fn decide(command: &Command, state: &State, now: Timestamp) -> Result<Decisi
         Command::Reschedule(it) => booking::reschedule(it, state, now),
         Command::CancelBooking(it) => booking::cancel(it, state, now),
         Command::PublishSlots(it) => Ok(diary::publish(it)),
+        Command::Skip => Ok(feed::unchanged(Effect::Ignored)),
         Command::Feed(it) => feed::follow(it, state, now),
     }
 }

@@ -124,7 +124,7 @@ fn subject(command: &Command) -> Option<&Subject> {
         Command::AmendBooking(it) => &it.subject,
         Command::Reschedule(it) => &it.subject,
         Command::CancelBooking(it) => &it.subject,
-        Command::PublishSlots(_) | Command::Feed(_) => return None,
+        Command::PublishSlots(_) | Command::Feed(_) | Command::Skip => return None,
     })
 }
 

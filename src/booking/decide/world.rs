@@ -59,7 +59,7 @@ pub(crate) fn origin(command: &Command) -> Origin {
         Command::Reschedule(it) => &it.appointment.origin,
         Command::CancelBooking(it) => &it.origin,
         Command::Feed(it) => &it.origin,
-        Command::PublishSlots(_) => return Origin::default(),
+        Command::PublishSlots(_) | Command::Skip => return Origin::default(),
     };
     origin.clone()
 }

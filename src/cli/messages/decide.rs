@@ -7,7 +7,7 @@ use super::super::place::{Place, wait};
 use super::super::{CallerFault, print, print_json, say};
 use crate::app;
 use crate::config::Config;
-use crate::intake::hl7::{Feed, prepare, reasoned, skip as skipped};
+use crate::intake::hl7::{Feed, prepare, skip as skipped};
 use crate::store::{Settled, Settles, Store, StoreError, Verdict};
 
 /// What `onward messages replay` and `onward messages skip` take.
@@ -16,7 +16,7 @@ pub struct DecideArgs {
     /// The messages' ids
     #[arg(required = true)]
     pub ids: Vec<Uuid>,
-    /// Why, for whoever looks later; without patient data
+    /// Why, for whoever looks later
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// Where the store is.
@@ -66,9 +66,7 @@ fn again_one(
     let (row, body, _) = store.message_show(id)?.ok_or_else(|| CallerFault(format!("there is no message {id}")))?;
     let feed = feed(config, channel.unwrap_or(&row.caller))?;
     let as_what = if channel.is_some() { Settled::Rerouted } else { Settled::Replayed };
-    let settles = Some(Settles { message: id, as_what });
-    let mut prepared = prepare(&feed, body, config.environment.is_sandbox(), settles);
-    prepared.message.issues.insert(0, reasoned(&signed(reason)));
+    let prepared = prepare(&feed, body, config.environment.is_sandbox(), Some(settles(id, as_what, reason)));
     Ok(match settled(id, wait(store.submit(prepared.message, prepared.work)))? {
         Verdict::Accepted { decision, .. } => decision.effect.as_str(),
         Verdict::Refused { .. } | Verdict::Duplicate { .. } | Verdict::Repeated { .. } => "quarantined",
@@ -81,7 +79,7 @@ pub(super) fn skip(args: &DecideArgs, json: bool) -> anyhow::Result<i32> {
     let (_, store) = args.place.open_store()?;
     let mut said = Vec::new();
     for id in &args.ids {
-        let (message, work) = skipped(*id, &signed(&args.reason), &person());
+        let (message, work) = skipped(settles(*id, Settled::Skipped, &args.reason));
         settled(*id, wait(store.submit(message, work)))?;
         said.push((*id, "skipped"));
     }
@@ -106,9 +104,9 @@ fn refuse_blank(reason: &str) -> Result<(), CallerFault> {
     (!reason.trim().is_empty()).then_some(()).ok_or_else(blank)
 }
 
-/// Who decided, as far as this machine knows, and why.
-fn signed(reason: &str) -> String {
-    format!("{}: {}", person(), reason.trim())
+/// A decision, signed as far as this machine knows who takes it.
+fn settles(message: Uuid, as_what: Settled, reason: &str) -> Settles {
+    Settles { message, as_what, who: person(), why: reason.trim().to_owned() }
 }
 
 fn person() -> String {

@@ -1,9 +1,9 @@
 //! What hospitals' own systems say: what was said before, whose numbers are whose, and what became of each message.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
-use super::column::{id, instant, json, model};
+use super::column::{id, id_maybe, instant, json, model};
 use super::fault::Fault;
 use super::state::{all, appointment_find, appointment_of, one, patient_by_id, referral_find, text};
 use crate::booking::appointment::Appointment;
@@ -93,7 +93,7 @@ fn load_referrals(conn: &Connection, needs: &FeedNeeds<'_>, state: &mut FeedStat
 fn number_find(conn: &Connection, number: &Identifier) -> Result<Option<(Patient, bool)>, Fault> {
     const SQL: &str = "SELECT patient.model, merged FROM patient_number
         JOIN patient ON patient.id = patient_number.patient_id WHERE system = ?1 AND value = ?2";
-    let read = |row: &rusqlite::Row<'_>| Ok((text(row)?, row.get::<_, bool>(1)?));
+    let read = |row: &Row<'_>| Ok((text(row)?, row.get::<_, bool>(1)?));
     let found = one(conn, SQL, &[&number.system, &number.value], read)?;
     found.map(|(patient, merged)| Ok((model(&patient)?, merged))).transpose()
 }
@@ -184,10 +184,15 @@ pub(super) fn settle(conn: &Connection, by: Uuid, settles: &Settles) -> Result<(
     let mut settle = conn.prepare_cached(
         "UPDATE feed_message SET state = ?2, settled_by = ?3 WHERE message_id = ?1 AND state = 'quarantined'",
     )?;
-    match settle.execute((settles.message.as_bytes(), settles.as_what.as_str(), by.as_bytes()))? {
-        1 => Ok(()),
-        _ => Err(Fault::Refused("the message is not in quarantine")),
+    if settle.execute((settles.message.as_bytes(), settles.as_what.as_str(), by.as_bytes()))? == 0 {
+        return Err(Fault::Refused("the message is not in quarantine"));
     }
+    conn.prepare_cached("INSERT INTO feed_decision (message_id, who, why) VALUES (?1, ?2, ?3)")?.execute((
+        settles.message.as_bytes(),
+        &settles.who,
+        &settles.why,
+    ))?;
+    Ok(())
 }
 
 /// Is it in quarantine? Asked before anything is written.
@@ -198,25 +203,35 @@ pub(super) fn in_quarantine(conn: &Connection, message: Uuid) -> Result<bool, Fa
 
 /// Messages of feeds by state, oldest first.
 pub(super) fn list(conn: &Connection, state: &str, limit: usize) -> Result<Vec<FeedRow>, Fault> {
+    // So that the index of those in quarantine is of use.
     let filter = if state == "quarantined" { "state = 'quarantined' AND ?1 = state" } else { "state = ?1" };
-    let sql = format!(
-        "SELECT message_id, channel, kind, state, code, place, received_at FROM feed_message WHERE {filter}
-         ORDER BY seq LIMIT ?2"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
+    let mut list = conn.prepare_cached(&format!("{FEED_ROW} WHERE {filter} ORDER BY seq LIMIT ?2"))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map((state, limit), |row| {
-        Ok(FeedRow {
-            message: id(row, 0)?,
-            channel: row.get(1)?,
-            kind: row.get(2)?,
-            state: row.get(3)?,
-            code: row.get(4)?,
-            place: row.get(5)?,
-            received_at: instant(row, 6)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(list.query_map((state, limit), feed_row)?.collect::<Result<_, _>>()?)
+}
+
+/// One message of a feed.
+pub(super) fn find(conn: &Connection, message: Uuid) -> Result<Option<FeedRow>, Fault> {
+    let mut find = conn.prepare_cached(&format!("{FEED_ROW} WHERE message_id = ?1"))?;
+    Ok(find.query_row([message.as_bytes()], feed_row).optional()?)
+}
+
+const FEED_ROW: &str = "SELECT message_id, channel, kind, state, code, place, received_at, settled_by, who, why
+    FROM feed_message LEFT JOIN feed_decision USING (message_id)";
+
+fn feed_row(row: &Row<'_>) -> rusqlite::Result<FeedRow> {
+    Ok(FeedRow {
+        message: id(row, 0)?,
+        channel: row.get(1)?,
+        kind: row.get(2)?,
+        state: row.get(3)?,
+        code: row.get(4)?,
+        place: row.get(5)?,
+        received_at: instant(row, 6)?,
+        settled_by: id_maybe(row, 7)?,
+        who: row.get(8)?,
+        why: row.get(9)?,
+    })
 }
 
 /// How many messages of feeds are in each state.

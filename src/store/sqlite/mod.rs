@@ -253,6 +253,10 @@ impl Store for SqliteStore {
         self.readers.read(|conn| feed::list(conn, state, limit))
     }
 
+    fn feed_find(&self, message: Uuid) -> Result<Option<FeedRow>, StoreError> {
+        self.readers.read(|conn| feed::find(conn, message))
+    }
+
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.readers.read(feed::counts)
     }

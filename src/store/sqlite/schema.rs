@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::fault::Fault;
 
 /// Each brings the file from the version of its index to the next one. Never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("feed.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("feed.sql"), include_str!("decision.sql")];
 
 /// Brings the file to the newest version, all steps or none.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {

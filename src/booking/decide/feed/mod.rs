@@ -50,7 +50,7 @@ fn directory(diary: &PublishSlots) -> Decision {
     Decision { changes: vec![Change::Diary(Box::new(diary.clone()))], ..unchanged(Effect::Applied) }
 }
 
-fn unchanged(effect: Effect) -> Decision {
+pub(super) fn unchanged(effect: Effect) -> Decision {
     Decision {
         patient: None,
         referral: None,

@@ -4,6 +4,8 @@
 //! the only thing by which a sender may recognise what is answered, so nothing is trimmed or escaped anew. No part of
 //! an answer quotes the message beyond its header.
 
+use std::borrow::Cow;
+
 use super::header::Header;
 use super::message::Message;
 use super::path::Path;
@@ -177,7 +179,7 @@ impl Reply<'_> {
         let version = header.component(12, 1);
         let version = std::str::from_utf8(version).ok().filter(|it| !it.is_empty()).unwrap_or(self.version);
         self.header(&mut writer, header, version);
-        writer.segment("MSA").text(1, self.code.as_str()).raw(2, header.control_id()).text(3, self.text);
+        writer.segment("MSA").text(1, self.code.as_str()).raw(2, &framable(header.control_id())).text(3, self.text);
         for problem in self.problems {
             problem.write(&mut writer, version);
         }
@@ -187,23 +189,30 @@ impl Reply<'_> {
     fn header(&self, writer: &mut Writer, header: &Header<'_>, version: &str) {
         let mut msh = writer.segment("MSH");
         for (field, swapped) in [(3, 5), (4, 6), (5, 3), (6, 4)] {
-            msh.raw(field, header.raw(swapped));
+            msh.raw(field, &framable(header.raw(swapped)));
         }
         msh.text(7, self.at);
         match header.component(9, 2) {
             event if !event.is_empty() && !matches!(version, "2.1" | "2.2" | "2.3") => {
                 let separator = [header.delimiters().component];
-                msh.raw(9, &[b"ACK", event, b"ACK"].join(&separator[..]))
+                msh.raw(9, &framable(&[b"ACK", event, b"ACK"].join(&separator[..])))
             }
             _ => msh.text(9, "ACK"),
         };
-        msh.text(10, self.control_id).raw(11, header.raw(11));
+        msh.text(10, self.control_id).raw(11, &framable(header.raw(11)));
         match header.raw(12) {
             b"" => msh.text(12, version),
-            said => msh.raw(12, said),
+            said => msh.raw(12, &framable(said)),
         };
-        msh.raw(18, header.raw(18));
+        msh.raw(18, &framable(header.raw(18)));
     }
+}
+
+/// What is said back, without the bytes that begin and end a frame: an answer that holds them could not be sent, and
+/// its message would come again for ever.
+pub fn framable(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let edge = |byte: &u8| matches!(byte, 0x0B | 0x1C);
+    if bytes.iter().any(edge) { bytes.iter().copied().filter(|byte| !edge(byte)).collect() } else { bytes.into() }
 }
 
 impl Problem<'_> {
@@ -290,6 +299,12 @@ mod tests {
         assert_eq!(reply(MESSAGE, Code::AA, &[]), expected);
         let read = Received::read(reply(MESSAGE, Code::AA, &[]).as_bytes()).unwrap();
         assert_eq!((read.code, read.answers.as_slice()), (Some(Code::AA), Header::read(MESSAGE).control_id()));
+    }
+
+    #[test]
+    fn an_answer_never_holds_the_bytes_of_a_frame() {
+        let answer = reply(b"MSH|^~\\&|A\x1c|\x0bB|||||ADT^A\x1c28|id\x1c|P\x1c|2.4\x1c\rPID|1\r", Code::AA, &[]);
+        assert!(!answer.contains(['\x0b', '\x1c']) && answer.ends_with("MSA|AA|id\r"), "{answer:?}");
     }
 
     #[test]

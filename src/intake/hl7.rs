@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Intake;
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal};
-use crate::hl7v2::ack::{Mode, Problem, Reply, Verdict as Acknowledged};
+use crate::hl7v2::ack::{Mode, Problem, Reply, Verdict as Acknowledged, framable};
 use crate::hl7v2::batch;
 use crate::hl7v2::delimiters::Delimiters;
 use crate::hl7v2::header::Header;
@@ -104,7 +104,7 @@ fn batch_answer(batch: &batch::Batch<'_>, answers: &[Vec<u8>]) -> Vec<u8> {
     let comment = batch.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut head = Writer::new(Delimiters::STANDARD);
     let mut bhs = head.segment("BHS");
-    bhs.raw(1, b"^~\\&").text(6, &now_hl7(Timestamp::now())).text(9, &comment).raw(11, batch.control_id);
+    bhs.raw(1, b"^~\\&").text(6, &now_hl7(Timestamp::now())).text(9, &comment).raw(11, &framable(batch.control_id));
     drop(bhs);
     let mut tail = Writer::new(Delimiters::STANDARD);
     tail.segment("BTS").text(1, &answers.len().to_string()).text(2, &comment);

@@ -67,6 +67,11 @@ impl AppointmentStatus {
         matches!(self, Self::Booked | Self::Arrived)
     }
 
+    /// May it say why? (FHIR R4, app-4.)
+    pub fn has_reason(self) -> bool {
+        self == Self::Cancelled
+    }
+
     /// The FHIR AppointmentStatus.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -31,6 +31,20 @@ fn siu(event: &str, control: &str, id: &str, person: &Person, start: Timestamp, 
     .into_bytes()
 }
 
+/// REF^I14 about this gateway's own id, as a hospital gives it back.
+fn withdrawal(control: &str, referral: &str, person: &Person) -> Vec<u8> {
+    let now = Timestamp::now().strftime("%Y%m%d%H%M%S+0000");
+    let (number, birth) = (person.nhs_number.as_str(), person.birth_date.to_string().replace('-', ""));
+    format!(
+        "MSH|^~\\&|PAS|RZ9|ONWARD|X26|{now}||REF^I14^REF_I12|{control}|T|2.4|||AL|NE\r\
+         RF1|R|R|110|AM|O|{referral}^ONWARD|{now}\r\
+         PID|1||{number}^^^NHS^NH~H{number}^^^RZ9^MR||{}^^^^^^L||{birth}|0{}NSTS01\rOBR|1|{referral}^ONWARD\r",
+        person.family,
+        "|".repeat(24)
+    )
+    .into_bytes()
+}
+
 async fn send(gateway: &Gateway, messages: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let addr = gateway.mllp.expect("it listens");
     let mut answers = Vec::new();
@@ -82,12 +96,32 @@ async fn what_a_hospital_says_of_a_referrers_booking_is_so() {
     assert_eq!(code(&send(&gateway, &[missed]).await[0]), Some(Code::CA));
     assert_eq!(read().await["status"], "noshow");
 
+    // Cancelled for a reason, and then booked again: the reason goes with the cancellation.
+    let cancelled = siu("S15", "C4", "HOSP1", &person, later, "Cancelled");
+    assert_eq!(code(&send(&gateway, &[cancelled]).await[0]), Some(Code::CA));
+    assert_eq!(
+        (read().await["status"].as_str(), read().await["cancelationReason"]["text"].as_str()),
+        (Some("cancelled"), Some("In words"))
+    );
+    let again = siu("S13", "C5", "HOSP1", &person, start, "Booked");
+    assert_eq!(code(&send(&gateway, &[again]).await[0]), Some(Code::CA));
+    assert_eq!((read().await["status"].as_str(), &read().await["cancelationReason"]), (Some("booked"), &Value::Null));
+
+    // What becomes of the referral is what readers see, too.
+    let referral_now = async || -> Value {
+        let path = format!("/ServiceRequest/{referral}");
+        json(&client.send(Method::GET, &path, headers().read(), None).await.unwrap())
+    };
+    assert_eq!(referral_now().await["status"], "active");
+    assert_eq!(code(&send(&gateway, &[withdrawal("C6", &referral, &person)]).await[0]), Some(Code::CA));
+    assert_eq!(referral_now().await["status"], "revoked");
+
     let counts = gateway.document(&["messages", "feed", "counts"]);
-    assert_eq!((&counts["applied"], &counts["duplicate"], &counts["quarantined"]), (&2.into(), &1.into(), &1.into()));
+    assert_eq!((&counts["applied"], &counts["duplicate"], &counts["quarantined"]), (&5.into(), &1.into(), &1.into()));
     let tellings = gateway.document(&["messages", "feed", "tellings"]);
     let told: Vec<_> = tellings.as_array().unwrap().iter().map(|it| it["status"].as_str().unwrap()).collect();
-    assert_eq!(told, ["booked", "noshow"]);
-    assert!(tellings.as_array().unwrap().iter().all(|it| it["id"] == id.as_str()));
+    assert_eq!(told, ["booked", "noshow", "cancelled", "booked", "revoked"]);
+    assert!(tellings.as_array().unwrap()[..4].iter().all(|it| it["id"] == id.as_str()));
 
     let kept = gateway.document(&["messages", "feed", "list"]);
     assert_eq!((&kept[0]["code"], &kept[0]["place"]), (&"ONW-4011".into(), &"PID-3".into()));

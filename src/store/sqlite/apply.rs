@@ -8,7 +8,7 @@ use super::column::{self, json, model};
 use super::fault::Fault;
 use super::search::folded;
 use super::{diary, feed};
-use crate::booking::appointment::Appointment;
+use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::Carried;
 use crate::booking::decision::{Change, Decision};
 use crate::booking::identifier::{Identifier, PatientId, SlotId};
@@ -151,27 +151,30 @@ fn addressed((carried, placeholder): &(Carried, PatientId), patient: PatientId) 
 }
 
 /// What a resource that is held must say now, whoever sent it.
-struct Restated {
+struct Restated<'a> {
     status: &'static str,
+    /// Why an appointment is cancelled, where it is and somebody said why.
+    reason: Option<&'a str>,
     /// First and last instant of an appointment.
     time: Option<(Timestamp, Timestamp)>,
     patient: Uuid,
 }
 
-impl Restated {
+impl<'a> Restated<'a> {
     fn of_referral(referral: &Referral) -> Self {
-        Self { status: referral.status.as_str(), time: None, patient: referral.patient.0 }
+        Self { status: referral.status.as_str(), reason: None, time: None, patient: referral.patient.0 }
     }
 
-    fn of_appointment(appointment: &Appointment) -> Self {
+    fn of_appointment(appointment: &'a Appointment) -> Self {
         let time = Some((appointment.start, appointment.end));
-        Self { status: appointment.status.as_str(), time, patient: appointment.patient.0 }
+        let reason = appointment.cancel_reason.as_deref().filter(|_| appointment.status.has_reason());
+        Self { status: appointment.status.as_str(), reason, time, patient: appointment.patient.0 }
     }
 }
 
-/// The resource as it is held, with the status, time and patient that it has now, so that readers see them.
+/// The resource as it is held, with the status, reason, time and patient that it has now, so that readers see them.
 /// `None`: none is held, or it says so already.
-fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated) -> Result<Option<String>, Fault> {
+fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated<'_>) -> Result<Option<String>, Fault> {
     let read = |row: &Row<'_>| Ok((row.get::<_, Option<String>>(0)?, column::id(row, 1)?));
     let held = conn.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()?;
     let Some((Some(held), owner)) = held else { return Ok(None) };
@@ -183,7 +186,27 @@ fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated) -> Result<Op
     for (name, instant) in now.time.iter().flat_map(|(start, end)| [("start", start), ("end", end)]) {
         changed |= restate_instant(&mut resource, name, *instant);
     }
+    changed |= restate_reason(&mut resource, now);
     if changed { json(&resource).map(Some) } else { Ok(None) }
+}
+
+/// A reason goes with the cancellation that it is for; what the sender said of it besides words stays with it.
+fn restate_reason(resource: &mut serde_json::Map<String, serde_json::Value>, now: &Restated<'_>) -> bool {
+    const REASON: &str = "cancelationReason";
+    let Some(reason) = now.reason else {
+        return now.status != AppointmentStatus::Cancelled.as_str() && resource.remove(REASON).is_some();
+    };
+    let concept = resource.entry(REASON).or_insert_with(|| serde_json::json!({}));
+    let Some(concept) = concept.as_object_mut() else { return false };
+    let said = concept.get("text").and_then(serde_json::Value::as_str) == Some(reason);
+    let coded = concept.get("coding").is_some_and(|codings| {
+        codings.as_array().into_iter().flatten().any(|coding| coding["display"].as_str() == Some(reason))
+    });
+    if said || coded {
+        return false;
+    }
+    concept.insert("text".to_owned(), reason.into());
+    true
 }
 
 /// The instant in the sender's own form where it is the same one; nothing where the resource does not say it.

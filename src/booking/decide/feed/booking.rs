@@ -150,7 +150,7 @@ fn drafted(
     let mut appointment = Appointment { start, end, patient, ..held.appointment.clone() };
     if let Some(Standing { status, reason }) = standing {
         appointment.status = status;
-        appointment.cancel_reason = reason.filter(|_| !status.is_current());
+        appointment.cancel_reason = reason.filter(|_| status.has_reason());
     }
     if content && said.description.is_some() {
         appointment.description.clone_from(&said.description);
@@ -187,7 +187,7 @@ fn new_appointment(
         created: now,
         use_case: String::new(),
         description: said.description.clone(),
-        cancel_reason: standing.reason.clone().filter(|_| !standing.status.is_current()),
+        cancel_reason: standing.reason.clone().filter(|_| standing.status.has_reason()),
         identifiers,
         origin: Origin { reply_to: String::new(), last_updated: None, ..it.origin.clone() },
     }

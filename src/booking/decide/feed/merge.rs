@@ -143,8 +143,8 @@ pub(super) fn bookings(
     }
     let mut record = held_or_new(state, Kind::Booking, loser);
     record.merged_into = Some(survivor.clone());
-    let reason = "merged into another booking".to_owned();
-    record.standing = Some(Standing { status: AppointmentStatus::EnteredInError, reason: Some(reason.clone()) });
+    let reason = Some("merged into another booking".to_owned());
+    record.standing = Some(Standing { status: AppointmentStatus::EnteredInError, reason });
     let held = record.entity.map(AppointmentId).and_then(|id| state.feed.booking(id));
     let mut changes = Vec::new();
     if let Some(held) = held {
@@ -152,7 +152,7 @@ pub(super) fn bookings(
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
         let status = AppointmentStatus::EnteredInError;
-        let appointment = Appointment { status, cancel_reason: Some(reason), ..held.appointment.clone() };
+        let appointment = Appointment { status, cancel_reason: None, ..held.appointment.clone() };
         changes.extend(rewritten(held, appointment, now));
     }
     changes.push(Change::Record(record));

@@ -24,17 +24,17 @@ use serde_json::Value;
 use tokio_util::codec::Decoder;
 
 /// The folder of facts.
-fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let folder = File::new(env!("CARGO_MANIFEST_DIR")).join("../shared/hl7v2");
     folder.is_dir().then_some(folder)
 }
 
-fn skipped() {
+pub(crate) fn skipped() {
     eprintln!("SKIPPED: the folder with HL7 v2 messages is not here");
 }
 
 /// The files of the index that may be passed on, in its order.
-fn files(folder: &File) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn files(folder: &File) -> Vec<(String, Vec<u8>)> {
     let index = fs::read_to_string(folder.join("index.tsv")).unwrap();
     let rows = index.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
     let files = rows.filter(|row| row[8] == "yes").map(|row| row[0].to_owned());
@@ -55,7 +55,7 @@ fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The messages of a file, as the gateway would come by them; blank ones are none.
-fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn messages(bytes: &[u8]) -> Vec<Vec<u8>> {
     let frames = frames(bytes).into_iter().filter(|frame| !frame.iter().all(u8::is_ascii_whitespace));
     frames
         .flat_map(|frame| match batch::read(&frame).filter(|batch| !batch.messages.is_empty()) {

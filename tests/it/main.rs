@@ -14,6 +14,7 @@ mod gateway;
 mod hl7_corpus;
 mod hl7_crash;
 mod hl7_decisions;
+mod hl7_feed;
 mod hl7_gateway;
 mod hl7_order;
 mod hl7_peers;

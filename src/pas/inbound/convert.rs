@@ -48,7 +48,10 @@ pub fn to_fhir(bytes: &[u8], dialect: &Dialect, sandbox: bool) -> Result<Convert
             json!({ "fullUrl": url, "resource": resource })
         })
         .collect();
-    let mut bundle = json!({ "resourceType": "Bundle", "type": "collection", "entry": entries });
+    let mut bundle = json!({ "resourceType": "Bundle", "type": "collection" });
+    if !entries.is_empty() {
+        bundle["entry"] = entries.into();
+    }
     if let Some(sent) = reading.roughly(Path::of("MSH-7")) {
         bundle["timestamp"] = sent.to_string().into();
     }
@@ -112,7 +115,7 @@ fn patient_of(reading: &mut Reading<'_>, id: PatientId) -> Option<Value> {
     if let Some(marital) = concept(reading, Path::of("PID-16")) {
         patient.insert("maritalStatus".to_owned(), marital);
     }
-    if let Some(language) = concept(reading, Path::of("PID-15")) {
+    if let Some(language) = language(reading) {
         patient.insert("communication".to_owned(), json!([{ "language": language, "preferred": true }]));
     }
     births(reading, &pid, &mut patient);
@@ -120,6 +123,18 @@ fn patient_of(reading: &mut Reading<'_>, id: PatientId) -> Option<Value> {
     put_list(&mut patient, "contact", contacts(reading));
     practice(reading, &mut patient);
     Some(Value::Object(patient))
+}
+
+/// PID-15: codes of ISO 639 are languages of FHIR (BCP 47), which takes no others.
+fn language(reading: &Reading<'_>) -> Option<Value> {
+    let part = |component| reading.text(Path { component, ..Path::of("PID-15") });
+    let is_iso = |code: &String| matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let code = part(1).filter(is_iso)?.to_ascii_lowercase();
+    let mut concept = json!({ "coding": [{ "system": "urn:ietf:bcp:47", "code": code }] });
+    if let Some(name) = part(2) {
+        concept["text"] = name.into();
+    }
+    Some(concept)
 }
 
 fn put_list(resource: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
@@ -155,13 +170,12 @@ fn identifiers(reading: &mut Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Value> {
 }
 
 fn text(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16, at: u16, component: u16) -> Option<String> {
-    let value = segment.field(field).get(at, component, 1).text()?.trim().to_owned();
-    (!value.is_empty() && !reading.is_placeholder(&value)).then_some(value)
+    reading.repeated(segment, field, at, component).filter(|value| !reading.is_placeholder(value))
 }
 
 fn names(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Value> {
     let name = |at: u16| {
-        let part = |component| text(reading, segment, field, at, component).filter(|it| it != "\"\"");
+        let part = |component| text(reading, segment, field, at, component);
         let mut name = Map::new();
         put_text(&mut name, "use", part(7).and_then(|kind| name_use(&kind)).map(str::to_owned));
         put_text(&mut name, "family", part(1));
@@ -190,13 +204,13 @@ fn within(resource: &mut Map<String, Value>, start: Option<String>, end: Option<
 
 fn addresses(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Value> {
     let address = |at: u16| {
-        let part = |component| text(reading, segment, field, at, component).filter(|it| it != "\"\"");
+        let part = |component| text(reading, segment, field, at, component);
         let mut address = Map::new();
         let kind = part(7).unwrap_or_default();
         put_text(&mut address, "use", address_use(&kind).map(str::to_owned));
         let postal = matches!(kind.as_str(), "M" | "PST" | "SH");
         put_text(&mut address, "type", postal.then(|| "postal".to_owned()));
-        let lines = street(segment, field, at).into_iter().chain([2, 8].into_iter().filter_map(part));
+        let lines = street(reading, segment, field, at).into_iter().chain([2, 8].into_iter().filter_map(part));
         put_list(&mut address, "line", lines.map(Value::from).collect());
         put_text(&mut address, "city", part(3));
         // In the UK the fourth part is the county; FHIR's state is for countries that have them.
@@ -215,7 +229,7 @@ fn telecoms(reading: &Reading<'_>, segment: &Segment<'_, '_>, fields: &[(u16, &s
     let mut found = Vec::new();
     for (field, place) in fields {
         for at in 1..=segment.field(*field).repetitions() {
-            let part = |component| text(reading, segment, *field, at, component).filter(|it| it != "\"\"");
+            let part = |component| text(reading, segment, *field, at, component);
             if let Some(it) = telecom(part, place) {
                 found.push(json!({ "system": it.system, "value": it.value, "use": it.usage }));
             }
@@ -270,7 +284,8 @@ fn contacts(reading: &Reading<'_>) -> Vec<Value> {
             contact.insert("name".to_owned(), name);
         }
         if let Some(code) = code {
-            let coding = json!({ "code": code, "display": reading.part(&nk1, 3, 2) });
+            let mut coding = Map::from_iter([("code".to_owned(), code.into())]);
+            put_text(&mut coding, "display", reading.part(&nk1, 3, 2));
             contact.insert("relationship".to_owned(), json!([{ "coding": [coding] }]));
         }
         if let Some(address) = addresses(reading, &nk1, 4).into_iter().next() {

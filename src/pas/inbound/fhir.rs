@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::reading::{Reading, simple};
+use super::reading::{Reading, escaped, sender_urn, simple};
 use super::schedule;
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::command::Carried;
@@ -24,7 +24,8 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
     resource.insert("identifier".to_owned(), numbered(reading, &numbers));
     let status = said.status.as_ref().map_or("pending", |standing| standing.status.as_str());
     resource.insert("status".to_owned(), status.into());
-    if let Some(reason) = said.status.as_ref().and_then(|standing| standing.reason.as_ref()) {
+    let reasoned = said.status.as_ref().filter(|standing| standing.status.has_reason());
+    if let Some(reason) = reasoned.and_then(|standing| standing.reason.as_ref()) {
         resource.insert("cancelationReason".to_owned(), json!({ "text": reason }));
     }
     if let Some(function) = reading.first(&reading.dialect.treatment_function) {
@@ -54,7 +55,7 @@ pub(super) fn appointment_of(reading: &mut Reading<'_>, said: &SaidBooking, pati
     if let Some(clinic) = reading.first(&reading.dialect.clinic) {
         let name = reading.first(&reading.dialect.clinic_name).unwrap_or_else(|| clinic.clone());
         let site = reading.first(&reading.dialect.site).unwrap_or_else(|| reading.facility());
-        let number = json!({ "system": format!("urn:x-sender:{site}:clinic"), "value": clinic });
+        let number = json!({ "system": sender_urn(&site, "clinic"), "value": clinic });
         participants.push(
             json!({ "actor": { "identifier": number, "display": name, "type": "Location" }, "status": "accepted" }),
         );
@@ -89,7 +90,7 @@ fn people_and_things(reading: &Reading<'_>) -> Vec<Value> {
             let mut actor = Map::new();
             actor.insert("type".to_owned(), of.into());
             if let Some(number) = part(1) {
-                let system = format!("urn:x-sender:{}:{}", reading.facility(), of.to_ascii_lowercase());
+                let system = sender_urn(&reading.facility(), &of.to_ascii_lowercase());
                 actor.insert("identifier".to_owned(), json!({ "system": system, "value": number }));
             }
             put_text(&mut actor, "display", Some(display).filter(|it| !it.is_empty()));
@@ -221,6 +222,6 @@ fn code_system(name: &str) -> String {
         hl7 if hl7.starts_with("HL7") && hl7.len() == 7 => {
             format!("http://terminology.hl7.org/CodeSystem/v2-{}", &hl7[3..])
         }
-        _ => format!("urn:x-code-system:{}", name.replace(' ', "-")),
+        _ => format!("urn:x-code-system:{}", escaped(name)),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::reading::Reading;
+use super::reading::{Reading, sender_urn};
 use crate::booking::command::{Carried, PublishSlots};
 use crate::booking::feed::Wish;
 use crate::hl7v2::path::Path;
@@ -41,7 +41,7 @@ fn clinic(site: &str, code: &str, name: Option<String>, open: bool) -> (String, 
     let location = json!({
         "resourceType": "Location",
         "id": id,
-        "identifier": [{ "system": format!("urn:x-sender:{site}:clinic"), "value": code }],
+        "identifier": [{ "system": sender_urn(site, "clinic"), "value": code }],
         "status": if open { "active" } else { "inactive" },
         "name": name.unwrap_or_else(|| code.to_owned()),
         "mode": "instance",

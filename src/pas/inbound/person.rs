@@ -82,9 +82,7 @@ fn reading_text(
     repetition: u16,
     component: u16,
 ) -> Option<String> {
-    let value = segment.field(field).get(repetition, component, 1);
-    let text = value.text()?.trim().to_owned();
-    (!text.is_empty() && !reading.is_placeholder(&text)).then_some(text)
+    reading.repeated(segment, field, repetition, component).filter(|text| !reading.is_placeholder(text))
 }
 
 pub(super) fn is_nhs(reading: &Reading<'_>, authority: &str, kind: &str) -> bool {
@@ -263,7 +261,10 @@ fn addresses(reading: &Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Address> {
         let part = |component| reading_text(reading, pid, 11, repetition, component).filter(|it| it != "\"\"");
         let address = Address {
             usage: part(7).and_then(|kind| address_use(&kind)).map(str::to_owned),
-            lines: street(pid, 11, repetition).into_iter().chain([2, 8].into_iter().filter_map(part)).collect(),
+            lines: street(reading, pid, 11, repetition)
+                .into_iter()
+                .chain([2, 8].into_iter().filter_map(part))
+                .collect(),
             city: part(3),
             district: part(4),
             postal_code: part(5),
@@ -276,10 +277,9 @@ fn addresses(reading: &Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Address> {
 }
 
 /// XAD-1: a line, or a number, a street and a house (SAD).
-pub(super) fn street(segment: &Segment<'_, '_>, field: u16, repetition: u16) -> Option<String> {
-    let parts =
-        (1..=3).filter_map(|part| Some(segment.field(field).get(repetition, 1, part).text()?.trim().to_owned()));
-    Some(parts.collect::<Vec<_>>().join(" ")).filter(|street| !street.is_empty() && street != "\"\"")
+pub(super) fn street(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16, repetition: u16) -> Option<String> {
+    let parts = (1..=3).filter_map(|part| reading.clean(segment.field(field).get(repetition, 1, part)).text());
+    Some(parts.collect::<Vec<_>>().join(" ")).filter(|street| !street.is_empty())
 }
 
 pub(super) fn address_use(kind: &str) -> Option<&'static str> {

@@ -51,6 +51,17 @@ pub struct Reading<'m> {
     pub found: Vec<Found>,
 }
 
+/// A URI for what a sender calls by a name of its own. Two names never make the same one.
+pub fn sender_urn(sender: &str, name: &str) -> String {
+    format!("urn:x-sender:{}:{}", escaped(sender), escaped(name))
+}
+
+/// As a part of a URI; letters, digits and `-._~` stand for themselves (RFC 3986 2.3).
+pub fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 impl<'m> Reading<'m> {
     /// Nothing is found yet.
     pub fn new(message: &'m Message<'m>, dialect: &'m Dialect, sandbox: bool) -> Self {
@@ -107,7 +118,8 @@ impl<'m> Reading<'m> {
         places.iter().find_map(|place| self.text(simple(place.0)))
     }
 
-    fn clean(&self, value: Value<'_>) -> Said {
+    /// A value without control characters and without the blanks around it.
+    pub fn clean(&self, value: Value<'_>) -> Said {
         if value.is_null() {
             return if self.dialect.null == Null::Delete { Said::Delete } else { Said::Nothing };
         }
@@ -194,7 +206,7 @@ impl<'m> Reading<'m> {
         if let Some(known) = self.dialect.authorities.get(authority) {
             return known.clone();
         }
-        let system = format!("urn:x-sender:{facility}:{authority}");
+        let system = sender_urn(&facility, authority);
         let noted = self.found.iter().any(|found| *found.issue.code == HL7_AUTHORITY);
         if !noted {
             self.note(&HL7_AUTHORITY, path);

@@ -11,6 +11,7 @@ mod docs;
 mod faults;
 mod fhirpath;
 mod gateway;
+mod hl7_backlog;
 mod hl7_corpus;
 mod hl7_crash;
 mod hl7_decisions;

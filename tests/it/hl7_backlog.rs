@@ -1,0 +1,69 @@
+//! A gateway with a long past starts as quickly as a new one, and takes up no more memory for it: nothing of what was
+//! kept is read at the start. ONWARD_BACKLOG says how many messages were applied, and how many are in quarantine.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use onward::booking::decide::decide;
+use onward::booking::decision::Rules;
+use onward::hl7v2::ack::{Code, Received};
+use onward::intake::hl7::{Feed, prepare};
+use onward::outbox::destination::Peer;
+use onward::outbox::mllp::send_all;
+use onward::pas::inbound::dialect::Dialect;
+use onward::store::Store;
+use onward::store::sqlite::SqliteStore;
+
+use crate::gateway::{Gateway, Options, fixed_port};
+
+const READY_MAX: Duration = Duration::from_secs(10);
+const MEMORY_MAX_KB: u64 = 256 << 10;
+
+/// A person each; every second one is about nobody, and so in quarantine.
+fn message(n: u64) -> Vec<u8> {
+    let pid = format!("PID|1||B{n}^^^RZ9^MR||TESTER{n}^ONE^^^^^L||19800101|1\r");
+    let pid = if n % 2 == 0 { pid } else { String::new() };
+    format!("MSH|^~\\&|PAS|RZ9|ONWARD|X26|20260301091500||ADT^A28^ADT_A05|B{n}|T|2.4\rEVN||20260301091500\r{pid}")
+        .into_bytes()
+}
+
+/// Most that the process ever took up, in kB.
+fn memory_peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_past_delays_no_start_and_takes_up_no_memory() {
+    let count = std::env::var("ONWARD_BACKLOG").ok().map_or(1_000, |text| text.parse().expect("a number"));
+    let port = fixed_port();
+    let mut gateway = Gateway::start(Options::default().with("mllp.0.listen", format!("127.0.0.1:{port}")));
+    gateway.kill();
+    let options = onward::store::sqlite::Options { rules: Rules { sandbox: true }, ..Default::default() };
+    let store = SqliteStore::open(&gateway.path("onward.db"), options, decide).unwrap();
+    let dialect = Dialect::shipped("itk").unwrap();
+    let feed = Feed { channel: "pas-feed".into(), organisation: "RZ9".into(), dialect };
+    for first in (0..2 * count).step_by(500) {
+        let submitted = (first..(first + 500).min(2 * count)).map(|n| {
+            let prepared = prepare(&feed, message(n), true, None);
+            store.submit(prepared.message, prepared.work)
+        });
+        join_all(submitted).await.into_iter().for_each(|verdict| drop(verdict.unwrap()));
+    }
+    store.close();
+    let begun = Instant::now();
+    gateway.restart();
+    let peer = Peer::new("127.0.0.1", port);
+    let mut code = None;
+    let hello = [message(2 * count)];
+    send_all(&peer, &hello, |_, answer| code = Received::read(answer).and_then(|it| it.code)).await.unwrap();
+    let (ready, memory) = (begun.elapsed(), memory_peak(gateway.pid()));
+    println!("{count} applied and {count} in quarantine: the first answer after {ready:?}, at most {memory} kB");
+    assert_eq!(code, Some(Code::AA));
+    assert!(ready < READY_MAX, "{ready:?}");
+    assert!(memory < MEMORY_MAX_KB, "{memory} kB");
+    let counts = gateway.document(&["messages", "feed", "counts"]);
+    assert_eq!((counts["applied"].as_u64(), counts["quarantined"].as_u64()), (Some(count + 1), Some(count)));
+    assert_eq!(gateway.document(&["messages", "feed", "list", "--limit", "3"]).as_array().unwrap().len(), 3);
+}

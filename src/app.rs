@@ -108,7 +108,7 @@ impl App {
         let front = front(&config, Arc::clone(&intake), base.clone());
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
-        let mllp = listen_mllp(&channels, &intake, &shutdown, &tracker).await?;
+        let mllp = listen_mllp(&channels, &config.system, &intake, &shutdown, &tracker).await?;
         let sources = sources(&config, &store, &outbox, &tls, &clients, https, heartbeats);
         let sources = StatusSources { profiles: Some(profiles_health(&library)), ..sources };
         let status = StatusServer::start(&config.status, sources).map_err(io("status"))?;
@@ -373,6 +373,7 @@ fn server_settings(
 /// The channels that HL7 v2 comes in by, with the certificates of those that speak TLS.
 async fn listen_mllp(
     channels: &[(config::Mllp, Option<Arc<ReloadingServer>>)],
+    registered: &[config::System],
     intake: &Arc<Intake>,
     shutdown: &CancellationToken,
     tracker: &TaskTracker,
@@ -383,7 +384,7 @@ async fn listen_mllp(
         let listener = tokio::net::TcpListener::bind(channel.listen).await.map_err(io(&what))?;
         let address = listener.local_addr().map_err(io(&what))?;
         let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
-        let options = mllp::Options::from_config(channel, source);
+        let options = mllp::Options::from_config(channel, registered, source);
         mllp::listen(listener, options, hl7_handler(channel, intake)?, shutdown, tracker);
         listening.push((channel.name.clone(), address));
     }

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use metrics::{counter, gauge};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -24,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use crate::config::System;
 use crate::hl7v2::frame::{FrameError, Limits, Mllp, wrap};
 use crate::telemetry::metric;
+use crate::tls::PeerIdentity;
 
 /// Takes a message and says what to answer. `None`: it could not be dealt with now; the connection is closed without
 /// an answer, so that the sender keeps it and tries again. No answers: the sender wants none; two: one that it is kept
@@ -44,6 +47,10 @@ pub struct Options {
     pub tls: Option<TlsSource>,
     /// Addresses that may connect; empty: any.
     pub peers: Vec<IpAddr>,
+    /// Systems that may speak here, by their certificates; empty: whoever the handshake lets in.
+    pub systems: Vec<System>,
+    /// A commit block goes before every answer (MLLP release 2).
+    pub commit_blocks: bool,
     /// Most connections at a time.
     pub connections_max: usize,
     /// Most connections of one address at a time.
@@ -64,6 +71,8 @@ impl Default for Options {
             name: "mllp".to_owned(),
             tls: None,
             peers: Vec::new(),
+            systems: Vec::new(),
+            commit_blocks: false,
             connections_max: 64,
             source_connections_max: 8,
             frame: Limits::default(),
@@ -75,13 +84,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// As the configuration says.
-    pub fn from_config(config: &crate::config::Mllp, tls: Option<TlsSource>) -> Self {
+    /// As the configuration says; `registered`: all systems that are known.
+    pub fn from_config(config: &crate::config::Mllp, registered: &[System], tls: Option<TlsSource>) -> Self {
+        let speaks = |system: &&System| config.systems.contains(&system.id);
         let idle = Duration::from_millis(config.idle_timeout_ms);
         Self {
             name: config.name.clone(),
             tls,
             peers: config.peers.clone(),
+            systems: registered.iter().filter(speaks).cloned().collect(),
+            commit_blocks: config.commit_blocks,
             connections_max: config.connections_max,
             frame: Limits { frame_bytes_max: config.message_bytes_max, ..Limits::default() },
             frame_timeout: Duration::from_millis(config.message_timeout_ms),
@@ -157,7 +169,21 @@ impl Station {
     async fn serve_open(&self, stream: TcpStream, peer: SocketAddr) -> Result<(), Ending> {
         let Some(tls) = &self.options.tls else { return self.converse(stream, peer).await };
         let handshake = timeout(self.options.handshake_timeout, TlsAcceptor::from(tls()).accept(stream)).await;
-        self.converse(handshake.map_err(|_| Ending::Slow)?.map_err(Ending::Handshake)?, peer).await
+        let stream = handshake.map_err(|_| Ending::Slow)?.map_err(Ending::Handshake)?;
+        if !self.knows(stream.get_ref().1.peer_certificates()) {
+            let listener = self.options.name.clone();
+            let reason = "unknown-certificate";
+            counter!(metric::CONNECTIONS_REFUSED, "listener" => listener, "reason" => reason).increment(1);
+            return Err(Ending::Stranger);
+        }
+        self.converse(stream, peer).await
+    }
+
+    /// An authority may vouch for more systems than speak on this channel.
+    fn knows(&self, shown: Option<&[CertificateDer<'_>]>) -> bool {
+        let systems = &self.options.systems;
+        let identity = shown.and_then(<[_]>::first).and_then(|shown| PeerIdentity::from_der(shown));
+        systems.is_empty() || identity.is_some_and(|identity| systems.iter().any(|system| identity.is_of(system)))
     }
 
     async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) -> Result<(), Ending> {
@@ -168,16 +194,28 @@ impl Station {
                 debug!(listener = self.options.name, %peer, bytes = frame.len(), "A frame without a message");
                 continue;
             }
-            let answers = (self.handler)(Vec::from(frame), peer).await.ok_or(Ending::Unhandled)?;
-            frames.answer(&answers).await?;
+            let answers = (self.handler)(Vec::from(frame), peer).await;
+            frames.answer(&self.blocks(answers.as_deref())).await?;
+            answers.ok_or(Ending::Unhandled)?;
         }
         frames.close(&self.options.name, peer).await
     }
+
+    /// The answers, after the commit block where one is wanted. What could not be kept has a block, too.
+    fn blocks<'a>(&self, answers: Option<&'a [Vec<u8>]>) -> Vec<&'a [u8]> {
+        let commit = if answers.is_some() { COMMITTED } else { NOT_COMMITTED };
+        let block = self.options.commit_blocks.then_some(commit);
+        block.into_iter().chain(answers.into_iter().flatten().map(Vec::as_slice)).collect()
+    }
 }
+
+/// The commit blocks of MLLP release 2.
+const COMMITTED: &[u8] = b"\x06";
+const NOT_COMMITTED: &[u8] = b"\x15";
 
 /// White space, or a commit block of MLLP release 2.
 fn is_no_message(frame: &[u8]) -> bool {
-    matches!(frame, b"\x06" | b"\x15") || frame.iter().all(u8::is_ascii_whitespace)
+    matches!(frame, COMMITTED | NOT_COMMITTED) || frame.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Why a connection ended before its time.
@@ -187,6 +225,8 @@ enum Ending {
     Handshake(io::Error),
     #[error(transparent)]
     Frame(#[from] FrameError),
+    #[error("the certificate is of no system that may speak here")]
+    Stranger,
     #[error("the peer was too slow")]
     Slow,
     #[error("the message could not be dealt with")]
@@ -242,7 +282,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Frames<'a, S> {
     }
 
     /// One write for all answers to a message.
-    async fn answer(&mut self, answers: &[Vec<u8>]) -> Result<(), Ending> {
+    async fn answer(&mut self, answers: &[&[u8]]) -> Result<(), Ending> {
         let frames: Vec<_> = answers.iter().map(|answer| wrap(answer)).collect::<Result<_, _>>()?;
         if frames.is_empty() {
             return Ok(());

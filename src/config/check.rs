@@ -10,6 +10,7 @@ use super::{ClientAuth, Config, Destination, Mllp, System};
 use crate::booking::identifier::OdsCode;
 use crate::issue::Severity;
 use crate::pas::channel::Channel;
+use crate::pas::inbound::dialect::Dialect;
 use crate::profile::policy::Which;
 
 /// One thing that is wrong with a configuration.
@@ -87,6 +88,7 @@ impl Config {
         check_https(self, &mut findings);
         check_addresses(self, &mut findings);
         self.mllp.iter().enumerate().for_each(|(i, it)| check_mllp(&format!("mllp[{i}]"), it, &mut findings));
+        check_speakers(self, &mut findings);
         self.system.iter().enumerate().for_each(|(i, it)| check_system(&format!("system[{i}]"), it, &mut findings));
         check_validation(self, &mut findings);
         check_names(self, &mut findings);
@@ -166,6 +168,21 @@ fn check_mllp(at: &str, listener: &Mllp, findings: &mut Findings) {
         findings.file(format!("{at}.tls.cert"), &tls.cert);
         findings.file(format!("{at}.tls.key"), &tls.key);
         tls.client_ca.iter().for_each(|path| findings.file(format!("{at}.tls.client_ca"), path));
+    }
+    let unseen = listener.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
+    let text = "are known by certificates, which are asked for only where tls.client_ca is set";
+    findings.error_if(unseen && !listener.systems.is_empty(), format!("{at}.systems"), text);
+    if let Err(error) = Dialect::read(&listener.channel) {
+        findings.error(format!("{at}.channel"), error.to_string());
+    }
+}
+
+fn check_speakers(config: &Config, findings: &mut Findings) {
+    for (index, listener) in config.mllp.iter().enumerate() {
+        let unknown = |name: &&String| config.system.iter().all(|system| system.id != **name);
+        for name in listener.systems.iter().filter(unknown) {
+            findings.error(format!("mllp[{index}].systems"), format!("{name:?} is not among the systems"));
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Mllp {
     pub tls: Option<ServerTls>,
     /// Addresses that may connect; empty: any.
     pub peers: Vec<std::net::IpAddr>,
+    /// Registered systems that may speak on this channel, by the certificates that they show; empty: whoever the
+    /// authorities of `tls.client_ca` vouch for.
+    pub systems: Vec<String>,
     /// The organisation that speaks on this channel (ODS code); empty: not known.
     pub organisation: String,
     /// Largest message, in bytes.
@@ -29,6 +32,8 @@ pub struct Mllp {
     pub message_timeout_ms: u64,
     /// A connection without a byte for this long is closed, in milliseconds; 0: never.
     pub idle_timeout_ms: u64,
+    /// Say with a commit block that a message is safe, before it is acknowledged (MLLP release 2).
+    pub commit_blocks: bool,
     /// How the other side's HL7 differs; read by `pas`.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub channel: toml::Table,
@@ -41,12 +46,14 @@ impl Default for Mllp {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 2575)),
             tls: None,
             peers: Vec::new(),
+            systems: Vec::new(),
             organisation: String::new(),
             message_bytes_max: 5 << 20,
             connections_max: 64,
             handshake_timeout_ms: 5_000,
             message_timeout_ms: 30_000,
             idle_timeout_ms: 0,
+            commit_blocks: false,
             channel: toml::Table::new(),
         }
     }

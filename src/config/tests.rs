@@ -135,6 +135,16 @@ fn errors(config: &Config) -> Vec<String> {
 }
 
 #[test]
+fn who_speaks_on_a_channel_is_registered_and_shows_a_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = complete(dir.path());
+    config.mllp[0].systems = vec![config.system[0].id.clone(), "nobody".into()];
+    config.mllp[0].tls = None;
+    config.mllp[0].channel = "dialect = \"esperanto\"".parse().unwrap();
+    assert_eq!(errors(&config), ["mllp[0].systems", "mllp[0].channel", "mllp[0].systems"]);
+}
+
+#[test]
 fn a_complete_configuration_has_no_errors() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(errors(&complete(dir.path())), [""; 0]);

@@ -35,11 +35,6 @@ impl Systems {
     }
 
     fn find(&self, identity: &PeerIdentity) -> Option<&System> {
-        self.registered.iter().find(|system| {
-            let pinned = system.certificate_sha256.iter().any(|pin| pin.as_str() == identity.sha256);
-            let named = system.common_name.is_some() && system.common_name == identity.common_name;
-            let located = system.uri.as_ref().is_some_and(|uri| identity.uris.contains(uri));
-            pinned || named || located
-        })
+        self.registered.iter().find(|system| identity.is_of(system))
     }
 }

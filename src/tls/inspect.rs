@@ -15,6 +15,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::finding::{Finding, Kind};
+use crate::config::System;
 
 /// A file as it was at one moment: what is checked, hashed and built from are the same bytes.
 #[derive(Clone)]
@@ -156,6 +157,14 @@ impl PeerIdentity {
             uris: uris.collect(),
             sha256: hex(&Sha256::digest(der)),
         })
+    }
+
+    /// Is it this system's certificate?
+    pub fn is_of(&self, system: &System) -> bool {
+        let pinned = system.certificate_sha256.iter().any(|pin| pin.as_str() == self.sha256);
+        let named = system.common_name.is_some() && system.common_name == self.common_name;
+        let located = system.uri.as_ref().is_some_and(|uri| self.uris.contains(uri));
+        pinned || named || located
     }
 }
 

@@ -15,6 +15,7 @@ use onward::hl7v2::ack::{Code, Received, Reply};
 use onward::hl7v2::frame::{Mllp, wrap};
 use onward::hl7v2::header::Header;
 use onward::outbox::destination::{Destination, Peer, Tls};
+use onward::outbox::mllp::send_all;
 use onward::store::{Letter, OutboxState};
 use onward::tls::authority::{Authority, Validity};
 use onward::tls::client::client_config;
@@ -333,6 +334,7 @@ fn other_programs_send_over_mutual_tls_and_are_answered() {
     gateway.set("mllp.0.tls.cert", server.cert.display());
     gateway.set("mllp.0.tls.key", server.key.display());
     gateway.set("mllp.0.tls.client_ca", server.ca.display());
+    gateway.set("mllp.0.systems", "[\"gp\"]");
     gateway.restart();
     let gp = gateway.client_files();
     let client = Files { ca: gp.ca, cert: gp.cert.unwrap(), key: gp.key.unwrap() };
@@ -345,8 +347,17 @@ fn other_programs_send_over_mutual_tls_and_are_answered() {
         assert_eq!(answers, (0..messages.len()).map(expected).collect::<Vec<_>>());
         println!("{program:?} sent {} messages over mutual TLS", messages.len());
     }
+    // Vouched for by the same authority, but not one that speaks on this channel.
+    let other = gateway.files_of("nhs111");
+    let other = Files { ca: other.ca, cert: other.cert.unwrap(), key: other.key.unwrap() };
+    let (known, stranger) = (over_tls(port, &client), over_tls(port, &other));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let send = |peer: &Peer, name: &str| runtime.block_on(send_all(peer, &admissions(name)[..1], |_, _| {}));
+    assert!(send(&stranger, "STRANGER").is_err());
+    assert_eq!(send(&known, "KNOWN"), Ok(()));
+    assert!(gateway.stderr().contains("of no system that may speak here"));
     let count = programs.len();
     let counts = gateway.document(&["messages", "feed", "counts"]);
     let counted = |state: &str| counts[state].as_u64().unwrap_or(0) as usize;
-    assert_eq!((counted("applied"), counted("quarantined")), (19 * count, count), "{counts}");
+    assert_eq!((counted("applied"), counted("quarantined")), (19 * count + 1, count), "{counts}");
 }

@@ -103,6 +103,14 @@ async fn closes_without_an_answer_what_cannot_be_dealt_with() {
 }
 
 #[tokio::test]
+async fn says_with_a_block_whether_a_message_is_safe_where_that_is_wanted() {
+    let running = running(Options { commit_blocks: true, ..Options::default() }).await;
+    let mut stream = connect(&running).await;
+    stream.write_all(b"\x0ba\x1c\r\x0bsilent\x1c\r\x0bclose\x1c\r").await.unwrap();
+    assert_eq!(rest(stream).await, "\x0b\x06\x1c\r\x0bre:a\x1c\r\x0b\x06\x1c\r\x0b\x15\x1c\r");
+}
+
+#[tokio::test]
 async fn cuts_off_whoever_is_too_slow_too_long_or_speaks_something_else() {
     let mut options = Options { frame_timeout: Duration::from_millis(150), ..Options::default() };
     options.frame.frame_bytes_max = 100;

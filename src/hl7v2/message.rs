@@ -441,7 +441,7 @@ impl<'a> Field<'a> {
     /// How many components a repetition has.
     pub fn components(&self, repetition: u16) -> u16 {
         let whole = part(self.raw, self.repetition(), repetition).unwrap_or_default();
-        let count = split(whole, Some(self.context.delimiters.component)).count();
+        let count = split(whole, self.component()).count();
         u16::try_from(if whole.is_empty() { 0 } else { count }).unwrap_or(u16::MAX)
     }
 
@@ -453,7 +453,7 @@ impl<'a> Field<'a> {
         if self.literal || component == 0 || whole == Some(NULL) {
             return self.value(whole);
         }
-        let found = whole.and_then(|raw| part(raw, Some(self.context.delimiters.component), component));
+        let found = whole.and_then(|raw| part(raw, self.component(), component));
         if subcomponent == 0 || found == Some(NULL) {
             return self.value(found);
         }
@@ -462,6 +462,10 @@ impl<'a> Field<'a> {
 
     fn repetition(&self) -> Option<u8> {
         (!self.literal).then_some(self.context.delimiters.repetition)
+    }
+
+    fn component(&self) -> Option<u8> {
+        (!self.literal).then_some(self.context.delimiters.component)
     }
 
     fn value(&self, raw: Option<&'a [u8]>) -> Value<'a> {

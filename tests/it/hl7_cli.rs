@@ -39,6 +39,7 @@ fn parse_prints_segments_fields_and_components() {
     let names: Vec<&str> = segments.iter().map(|it| it["segment"].as_str().unwrap()).collect();
     assert_eq!(names, ["MSH", "EVN", "PID", "PD1", "NK1"]);
     assert_eq!(parsed[0]["charset"], "UTF-8");
+    assert_eq!(segments[0]["fields"]["2"], "^~\\&");
     assert_eq!(segments[2]["fields"]["5"][0], "TESTER");
     assert_eq!(segments[2]["fields"]["3"]["repetitions"][1][0], "D100");
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use onward::hl7v2::ack::{Code, Received, Reply};
 use onward::hl7v2::frame::{Mllp, wrap};
 use onward::hl7v2::header::Header;
+use onward::hl7v2::message::{Field, Message, Segment};
 use onward::outbox::destination::{Destination, Peer, Tls};
 use onward::outbox::mllp::send_all;
 use onward::store::{Letter, OutboxState};
@@ -21,11 +22,12 @@ use onward::tls::authority::{Authority, Validity};
 use onward::tls::client::client_config;
 use onward::tls::{ClientTls, install_provider};
 use rustls::pki_types::ServerName;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::codec::Decoder;
 use uuid::Uuid;
 
 use crate::gateway::{Gateway, Options, fixed_port};
+use crate::hl7_corpus;
 use crate::outbox::World;
 
 /// A program that speaks HL7 v2.
@@ -360,4 +362,82 @@ fn other_programs_send_over_mutual_tls_and_are_answered() {
     let counts = gateway.document(&["messages", "feed", "counts"]);
     let counted = |state: &str| counts[state].as_u64().unwrap_or(0) as usize;
     assert_eq!((counted("applied"), counted("quarantined")), (19 * count + 1, count), "{counts}");
+}
+
+/// Segments, fields, repetitions and components as raw text, each byte a character.
+fn taken_apart(message: &Message<'_>) -> Value {
+    let text = |bytes: &[u8]| -> Value { bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into() };
+    let field = |field: Field<'_>| -> Value {
+        let repetition = |at: u16| -> Value {
+            (1..=field.components(at).max(1)).map(|component| text(field.get(at, component, 0).raw())).collect()
+        };
+        (1..=field.repetitions().max(1)).map(repetition).collect()
+    };
+    let segment = |segment: Segment<'_, '_>| -> Value {
+        let name = json!([[text(segment.name())]]);
+        std::iter::once(name).chain((1..=segment.fields()).map(|number| field(segment.field(number)))).collect()
+    };
+    message.segments().map(segment).collect()
+}
+
+/// Where the other library reads something else, and why.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("ok-trailing-dos-eof", "the end-of-file byte of DOS is a segment to it"),
+    ("malformed-mid-stream", "it guesses delimiters where there are too few"),
+    ("Hl7V2MessageCollectionTest-11", "an empty line is a segment to it"),
+    ("Hl7V2MessageTreeTest-01", "an empty line is a segment to it"),
+    ("empty_segments-ORU_R03", "lines without a name are no segments to it"),
+    ("lotsunknowns-ORM_O01", "lines without a name are no segments to it"),
+    ("rqi_r04", "lines without a name are no segments to it"),
+    ("test2-ORM_O01", "lines without a name are no segments to it"),
+];
+
+#[test]
+fn fields_are_those_that_python_hl7_reads() {
+    let Some(Program::Python(interpreter)) = programs().into_iter().find(|it| matches!(it, Program::Python(_))) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut messages: Vec<(String, Vec<u8>)> = letters().into_iter().map(|it| (it.event, it.body)).collect();
+    match hl7_corpus::shared() {
+        None => hl7_corpus::skipped(),
+        Some(shared) => {
+            for (file, bytes) in hl7_corpus::files(&shared) {
+                messages.extend(hl7_corpus::messages(&bytes).into_iter().map(|message| (file.clone(), message)));
+            }
+        }
+    }
+    // It takes CR only, and blanks around a message as a part of it.
+    let readable = messages.iter().filter_map(|(name, bytes)| {
+        let trimmed = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii();
+        let message = Message::parse(trimmed).ok()?;
+        (!trimmed.contains(&b'\n')).then(|| (name, trimmed, taken_apart(&message)))
+    });
+    let readable: Vec<_> = readable.collect();
+    let mut command = Command::new(interpreter);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/python_hl7_fields.py"));
+    for (number, (_, bytes, _)) in readable.iter().enumerate() {
+        let file = folder.path().join(format!("{number}.hl7"));
+        fs::write(&file, bytes).unwrap();
+        command.arg(file);
+    }
+    let output = command.output().unwrap();
+    let theirs = String::from_utf8(output.stdout).unwrap();
+    let (mut agreed, mut fields, mut wrong) = (0, 0, Vec::new());
+    for ((name, _, ours), theirs) in readable.iter().zip(theirs.lines()) {
+        let theirs: Value = serde_json::from_str(theirs).unwrap();
+        if OTHERWISE.iter().any(|(file, _)| name.contains(file)) {
+            continue;
+        }
+        agreed += usize::from(theirs == *ours);
+        fields += ours.as_array().unwrap().iter().map(|segment| segment.as_array().unwrap().len()).sum::<usize>();
+        if theirs != *ours {
+            let segments = ours.as_array().unwrap().iter().zip(theirs.as_array().cloned().unwrap_or_default());
+            let differs =
+                segments.filter(|(ours, theirs)| *ours != theirs).map(|(ours, theirs)| format!("{ours}\n{theirs}"));
+            wrong.push(format!("{name}: {}", differs.take(1).collect::<String>()));
+        }
+    }
+    println!("{agreed} of {} messages with {fields} fields are taken apart alike", readable.len());
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

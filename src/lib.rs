@@ -68,7 +68,9 @@
 //!    `appointment_slot_once`. Tests: `one_of_200_gets_the_slot`, `a_slot_is_sold_once`.
 //! 3. **What was answered with success survives; what is repeated has one effect.** One transaction per batch with a
 //!    full sync, and a ledger with a unique key. Tests: `nothing_is_lost_or_doubled_by_kill_9`,
-//!    `the_same_request_50_times_at_once_has_one_effect`, `a_repeat_of_what_was_refused_gets_the_first_answer`.
+//!    `the_same_request_50_times_at_once_has_one_effect`, `a_repeat_of_what_was_refused_gets_the_first_answer`,
+//!    `what_a_hospital_was_acknowledged_survives_kill_9_once`,
+//!    `whatever_a_sender_does_each_message_is_applied_once_and_nobody_is_held_up`.
 //! 4. **Every accepted message ends in exactly one of: delivered, parked with a person told, superseded. Every refused
 //!    one is kept with its reason and its bytes. Every message of a hospital is in one state.** [`store::OutboxState`],
 //!    and constraints on the tables. Tests:
@@ -124,8 +126,9 @@
 //! * Reading is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a number.
 //! * What hospitals say is not applied in the order in which it comes, with what is wrong blocking what follows, but by
 //!   the time at which it was true ([`booking::feed`]). So no queue stands between a message and its effect, a message
-//!   in quarantine blocks nobody, and there is nothing to recover after a crash. `any_order_ends_as_the_right_one_or_a_person_is_asked`
-//!   holds it to that.
+//!   in quarantine blocks nobody, and there is nothing to recover after a crash.
+//!   `any_order_of_any_history_ends_as_the_right_one_or_a_person_is_asked` and
+//!   `a_long_past_delays_no_start_and_takes_up_no_memory` hold it to that.
 //! * What a hospital changes on a referrer's booking is kept for the referrer ([`booking::feed::Telling`]) and not
 //!   delivered yet: there is no delivery to FHIR referrers.
 //!

@@ -27,10 +27,10 @@ use crate::hl7v2::path::Path;
 use crate::issue::{
     Code, HL7_CHARSET, HL7_CHARSET_NOTE, HL7_CONTROL, HL7_EVENT_UNSUPPORTED, HL7_EVN_DIFFERS, HL7_FENCE,
     HL7_FIELD_MISSING, HL7_LIMIT, HL7_NO_HEADER, HL7_SEGMENT_MISSING, HL7_SENDER, HL7_SEVERAL, HL7_STRAY_LINE,
-    HL7_TIME_TWICE, HL7_TYPE_UNSUPPORTED, Issue, Severity,
+    HL7_TIME_TWICE, HL7_TYPE_UNSUPPORTED, HL7_VALUE, Issue, Severity,
 };
 use dialect::Dialect;
-use reading::{Found, Reading};
+use reading::{Found, Reading, simple};
 
 /// An event that is taken.
 #[derive(Debug)]
@@ -357,9 +357,19 @@ fn stray_lines(reading: &mut Reading<'_>) {
     }
 }
 
-/// The time of the event, by the first field that says one; MSH-13 tells events of one second apart.
-fn version(reading: &Reading<'_>, now: Timestamp) -> Version {
-    let at = reading.dialect.event_time.iter().find_map(|place| reading.roughly(place.0));
+/// The time of the event, by the first field that says one; MSH-13 tells events of one second apart. A field that says
+/// something else is told of: order hangs on it.
+fn version(reading: &mut Reading<'_>, now: Timestamp) -> Version {
+    let mut at = None;
+    for place in &reading.dialect.event_time {
+        at = reading.roughly(place.0);
+        if at.is_some() {
+            break;
+        }
+        if reading.text(simple(place.0)).is_some() {
+            reading.tolerate(&HL7_VALUE, place.0);
+        }
+    }
     let sequence = reading.text(Path::of("MSH-13")).and_then(|text| text.parse().ok());
     Version { at: at.unwrap_or(now), sequence: sequence.unwrap_or(0) }
 }

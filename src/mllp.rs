@@ -47,8 +47,8 @@ pub struct Options {
     pub tls: Option<TlsSource>,
     /// Addresses that may connect; empty: any.
     pub peers: Vec<IpAddr>,
-    /// Systems that may speak here, by their certificates; empty: whoever the handshake lets in.
-    pub systems: Vec<System>,
+    /// Systems that may speak here, by their certificates; `None`: whoever the handshake lets in.
+    pub systems: Option<Vec<System>>,
     /// A commit block goes before every answer (MLLP release 2).
     pub commit_blocks: bool,
     /// Most connections at a time.
@@ -71,7 +71,7 @@ impl Default for Options {
             name: "mllp".to_owned(),
             tls: None,
             peers: Vec::new(),
-            systems: Vec::new(),
+            systems: None,
             commit_blocks: false,
             connections_max: 64,
             source_connections_max: 8,
@@ -92,7 +92,7 @@ impl Options {
             name: config.name.clone(),
             tls,
             peers: config.peers.clone(),
-            systems: registered.iter().filter(speaks).cloned().collect(),
+            systems: (!config.systems.is_empty()).then(|| registered.iter().filter(speaks).cloned().collect()),
             commit_blocks: config.commit_blocks,
             connections_max: config.connections_max,
             frame: Limits { frame_bytes_max: config.message_bytes_max, ..Limits::default() },
@@ -181,9 +181,9 @@ impl Station {
 
     /// An authority may vouch for more systems than speak on this channel.
     fn knows(&self, shown: Option<&[CertificateDer<'_>]>) -> bool {
-        let systems = &self.options.systems;
+        let Some(systems) = &self.options.systems else { return true };
         let identity = shown.and_then(<[_]>::first).and_then(|shown| PeerIdentity::from_der(shown));
-        systems.is_empty() || identity.is_some_and(|identity| systems.iter().any(|system| identity.is_of(system)))
+        identity.is_some_and(|identity| systems.iter().any(|system| identity.is_of(system)))
     }
 
     async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) -> Result<(), Ending> {

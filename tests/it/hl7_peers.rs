@@ -420,6 +420,7 @@ async fn delivers_to(script: Script) {
     let odd = letters.iter().filter(|(_, number)| number % 2 == 1).count();
     let expected = letters.len() + if script.costs_an_attempt() { odd } else { 0 };
     assert_eq!(attempts as usize, expected, "{script:?}: attempts");
+    world.stop().await;
     let came = came.lock().unwrap();
     assert_eq!((came.first.len(), came.changed), (letters.len(), 0), "{script:?}");
     for key in 0..6 {
@@ -427,7 +428,6 @@ async fn delivers_to(script: Script) {
         let right: Vec<String> = (0..4).map(|number| control_id(key, number)).collect();
         assert_eq!(of_key, right.iter().collect::<Vec<_>>(), "{script:?}");
     }
-    world.stop().await;
 }
 
 macro_rules! receivers {

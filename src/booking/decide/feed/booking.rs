@@ -103,19 +103,16 @@ fn owner(
 
 /// Takes what is newer than what was said before.
 fn take(it: &Event, said: &SaidBooking, record: &mut Record, taken: &mut Taken) {
-    match &said.status {
-        Some(status) if undoes_an_arrival(said, status) => {
-            if taken.note(record.take(&it.source, Group::NotArrived, it.version)) {
-                record.not_arrived = record.not_arrived.max(Some(it.version));
-            }
+    if let Some(status) = &said.status {
+        let undoes = undoes_an_arrival(said, status);
+        let group = if undoes { Group::NotArrived } else { Group::Status };
+        let newest = taken.note(record.take(&it.source, group, it.version));
+        if newest && undoes {
+            record.not_arrived = record.not_arrived.max(Some(it.version));
+        } else if newest {
+            record.standing = Some(status.clone());
+            record.since = Some(it.version);
         }
-        Some(status) => {
-            if taken.note(record.take(&it.source, Group::Status, it.version)) {
-                record.standing = Some(status.clone());
-                record.since = Some(it.version);
-            }
-        }
-        None => {}
     }
     taken.same_time |= record.since.is_some() && record.since == record.not_arrived;
     if let Some(time) = said.time

@@ -248,6 +248,16 @@ codes! {
     FEED_REFERRAL_BOOKED "ONW-6034" Warning "business-rule" BadRequest "The referral that the booking names is not open for it; the booking waits for a referral of its own."
     PERSON_DECIDED "ONW-6035" Information "informational" BadRequest "A person decided so, and said why."
 
+    CREATE_RATE "ONW-7001" Error "throttled" Conflict "The source makes far more records of unproven people than usual: the message is held, and a person must look at the source."
+    RECORD_UNKNOWN "ONW-7002" Error "not-found" NotFound "There is no such patient record."
+    RECORD_NOT_LINKED "ONW-7003" Error "business-rule" Conflict "The record is not linked to another one."
+    RECORDS_ARE_ONE "ONW-7004" Error "business-rule" Conflict "Both records are the same person's already."
+    TASK_UNKNOWN "ONW-7005" Error "not-found" NotFound "There is no such entry of the worklist."
+    TASK_DECIDED "ONW-7006" Error "conflict" Conflict "The entry of the worklist is decided already."
+    NUMBERS_DIFFER "ONW-7007" Error "conflict" Conflict "The records have different proven NHS numbers: one of the numbers must be put right first."
+    PERSON_ALIKE "ONW-7008" Warning "business-rule" BadRequest "The record may be the same person's as another one: it stays apart until a person has decided."
+    PERSON_LINKED "ONW-7009" Information "informational" BadRequest "The record was linked to a person who is known already."
+
     STORE_UNAVAILABLE "ONW-9001" Error "transient" Unavailable "The gateway cannot keep messages safely now: send the same again later."
     INTERNAL "ONW-9002" Error "exception" Internal "The gateway failed; its operator has been told."
     OVERLOADED "ONW-9003" Error "transient" Unavailable "The gateway has all the work that it can take: send the same again later."

@@ -89,6 +89,7 @@ pub fn demographics(bundle: &Bundle<'_>, patient: &Value) -> Demographics {
         practice: practice(bundle, patient),
         deceased: None,
         restricted: false,
+        unidentified: false,
     }
 }
 

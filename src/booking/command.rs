@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::appointment::{Appointment, AppointmentStatus};
 use super::feed::{Event, FeedNeeds};
 use super::identifier::{AppointmentId, PatientId, ReferralId, ServiceId, SlotId};
+use super::index::{IndexNeeds, Wish};
 use super::nhs_number::NhsNumber;
 use super::patient::Demographics;
 use super::referral::{Category, Origin, Referral, ReferralStatus, ResponseKind};
@@ -39,6 +40,8 @@ pub enum Command {
     Skip,
     /// What a hospital's own system says.
     Feed(Box<Event>),
+    /// Records are linked or parted, or an entry of the worklist is decided.
+    Index(Box<super::index::Command>),
 }
 
 /// Who a command is about, as its sender sees it.
@@ -220,6 +223,8 @@ pub struct Needs<'a> {
     pub fresh_bundle: Option<(&'a str, &'a str)>,
     /// What an event of a hospital's system needs.
     pub feed: Option<FeedNeeds<'a>>,
+    /// Who may be who.
+    pub index: IndexNeeds<'a>,
 }
 
 impl Command {
@@ -228,12 +233,16 @@ impl Command {
         fn fresh(origin: &Origin) -> Option<(&str, &str)> {
             Some((&origin.bundle, &origin.correlation))
         }
+        fn said(subject: &Subject) -> IndexNeeds<'_> {
+            IndexNeeds { said: Some(subject), ..IndexNeeds::default() }
+        }
         match self {
             Self::PlaceReferral(it) => Needs {
                 service: Some(&it.referral.service),
                 nhs_number: it.subject.nhs_number,
                 appointment: it.referral.linked_appointment,
                 fresh_bundle: fresh(&it.referral.origin),
+                index: said(&it.subject),
                 ..Needs::default()
             },
             Self::AmendReferral(it) => Needs {
@@ -261,6 +270,7 @@ impl Command {
                 referral: it.based_on,
                 slot: Some(&it.slot),
                 fresh_bundle: fresh(&it.appointment.origin),
+                index: said(&it.subject),
                 ..Needs::default()
             },
             Self::AmendBooking(it) => Needs {
@@ -288,8 +298,13 @@ impl Command {
                 nhs_number: it.who.as_ref().and_then(|who| who.subject.nhs_number),
                 fresh_bundle: fresh(&it.origin),
                 feed: Some(it.needs()),
+                index: IndexNeeds {
+                    belongings: it.joins_or_parts(),
+                    ..it.who.as_ref().map(|who| said(&who.subject)).unwrap_or_default()
+                },
                 ..Needs::default()
             },
+            Self::Index(it) => Needs { index: it.needs(), ..Needs::default() },
         }
     }
 
@@ -307,6 +322,12 @@ impl Command {
             Self::PublishSlots(_) => "PublishSlots",
             Self::Skip => "Skip",
             Self::Feed(it) => it.name(),
+            Self::Index(it) => match it.wish {
+                Wish::Link { .. } => "Link",
+                Wish::Part { .. } => "Part",
+                Wish::Relink { .. } => "Relink",
+                Wish::Settle { .. } => "Settle",
+            },
         }
     }
 }

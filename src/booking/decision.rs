@@ -7,6 +7,7 @@ use super::appointment::Appointment;
 use super::command::{Carried, PublishSlots};
 use super::feed::{Effect, FeedState, Record, Telling};
 use super::identifier::{Identifier, PatientId, ReferralId, SlotId};
+use super::index::{IndexState, Likeness, Link, Task};
 use super::patient::Patient;
 use super::referral::{Referral, Worklist};
 use super::service::Service;
@@ -21,13 +22,13 @@ pub struct State {
     pub rules: Rules,
     /// The service that the command is for.
     pub service: Option<Service>,
-    /// The patient with the command's proven NHS number.
+    /// The record with the command's proven NHS number.
     pub patient: Option<Patient>,
-    /// The referral that the command names or answers, and whose it is.
+    /// The referral that the command names or answers, and the record that it came with.
     pub referral: Option<(Referral, Patient)>,
     /// The current appointment of that referral.
     pub referral_appointment: Option<Appointment>,
-    /// The appointment that the command names, its referral, and whose it is.
+    /// The appointment that the command names, its referral, and the record that this came with.
     pub appointment: Option<(Appointment, Referral, Patient)>,
     /// The slot that the command names.
     pub slot: Option<Slot>,
@@ -40,17 +41,21 @@ pub struct State {
     pub bundle_used: bool,
     /// What an event of a hospital's system needs.
     pub feed: FeedState,
+    /// Who may be who.
+    pub index: IndexState,
 }
 
 impl State {
-    /// The records that the command may be about, each once.
+    /// The people that the command may be about, each once.
     pub fn people(&self) -> Vec<PatientId> {
-        let referral = self.referral.as_ref().map(|(_, patient)| patient.id);
-        let appointment = self.appointment.as_ref().map(|(_, _, patient)| patient.id);
-        let mut people: Vec<_> = self.patient.as_ref().map(|patient| patient.id).into_iter().collect();
-        for id in referral.into_iter().chain(appointment) {
-            if !people.contains(&id) {
-                people.push(id);
+        let referral = self.referral.as_ref().map(|(_, patient)| patient);
+        let appointment = self.appointment.as_ref().map(|(_, _, patient)| patient);
+        let certain = self.index.alike.iter().filter(|it| it.evidence.likeness == Likeness::Certain);
+        let records = self.patient.iter().chain(referral).chain(appointment).chain(certain.map(|it| &it.record));
+        let mut people = Vec::new();
+        for person in records.map(|record| self.index.person_of(record).id) {
+            if !people.contains(&person) {
+                people.push(person);
             }
         }
         people
@@ -73,6 +78,9 @@ pub struct Rules {
     /// Accept with a warning what production refuses: an appointment whose time or service is not
     /// its slot's (the standard's own examples are like that).
     pub sandbox: bool,
+    /// So many records of people whose identity is unproven may come from one source in an hour; 0: any number. Where a
+    /// source is used to more, three times the usual number.
+    pub unproven_per_hour: u32,
 }
 
 /// What is to happen, all of it or nothing.
@@ -115,9 +123,16 @@ pub enum Change {
     /// A number is this patient's from now on. `merged`: it was another record's before.
     #[allow(missing_docs)]
     Number { number: Identifier, patient: PatientId, merged: bool },
-    /// All numbers of a record are another one's from now on.
+    /// A record is linked to another one, or parted from it. Before what moves with it where it is linked, after that
+    /// where it is parted.
+    Link(Link),
+    /// A referral came with a record that is not the one that it hangs on.
     #[allow(missing_docs)]
-    Absorb { loser: PatientId, survivor: PatientId },
+    Home { referral: ReferralId, record: PatientId },
+    /// Insert or replace an entry of the worklist.
+    Task(Task),
+    /// The source has made one more record of somebody whose identity is unproven.
+    Created,
     /// A referral has this number.
     #[allow(missing_docs)]
     ReferralNumber { number: Identifier, referral: ReferralId },

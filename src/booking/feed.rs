@@ -68,9 +68,10 @@ pub enum Wish {
     Merge(Vec<Identifier>),
     /// These numbers of the person are no longer in use; the record stays the same.
     Renumber(Vec<Identifier>),
-    /// Two records are said to be the same person's, or no longer; nothing moves. `pair` names both.
+    /// Two records are said to be the same person's, or no longer. `pair` names both, `other` the one that the event
+    /// is not about.
     #[allow(missing_docs)]
-    Link { pair: Identifier, linked: bool },
+    Link { pair: Identifier, other: Identifier, linked: bool },
     /// A booking of the person with these numbers is this person's.
     #[allow(missing_docs)]
     Move { from: Vec<Identifier>, booking: Identifier },
@@ -157,6 +158,7 @@ pub enum Group {
     Practice,
     Death,
     Restriction,
+    Unidentified,
 }
 
 /// What a record is about.
@@ -284,8 +286,6 @@ pub struct FeedNeeds<'a> {
     pub referral: Option<ReferralId>,
     /// An appointment by its id.
     pub appointment: Option<AppointmentId>,
-    /// Everything that the people found have: for a merge.
-    pub belongings: bool,
     /// The source, to find what it said about the people found.
     pub source: &'a str,
 }
@@ -303,8 +303,6 @@ pub struct FeedState {
     pub referrals: Vec<(Referral, Patient, Option<Appointment>)>,
     /// Patients that bookings were moved to.
     pub moved_to: Vec<Patient>,
-    /// Referrals and appointments of the people found, for a merge.
-    pub belongings: (Vec<Referral>, Vec<Appointment>),
 }
 
 /// An appointment with all that hangs on it.
@@ -350,11 +348,7 @@ impl Event {
                 needs.referrals.extend(&said.keys);
                 needs.referral = said.own;
             }
-            Wish::Merge(numbers) => {
-                needs.numbers.extend(numbers);
-                needs.belongings = true;
-            }
-            Wish::Renumber(numbers) => needs.numbers.extend(numbers),
+            Wish::Merge(numbers) | Wish::Renumber(numbers) => needs.numbers.extend(numbers),
             Wish::Move { from, booking } => {
                 needs.numbers.extend(from);
                 needs.records.push((Kind::Booking, booking));
@@ -362,10 +356,18 @@ impl Event {
             Wish::MergeBookings { loser, survivor } => {
                 needs.records.extend([(Kind::Booking, loser), (Kind::Booking, survivor)]);
             }
-            Wish::Link { pair, .. } => needs.records.push((Kind::Link, pair)),
+            Wish::Link { pair, other, .. } => {
+                needs.numbers.push(other);
+                needs.records.push((Kind::Link, pair));
+            }
             Wish::Person | Wish::Withdraw | Wish::Directory(_) | Wish::Nothing => {}
         }
         needs
+    }
+
+    /// May records be joined or parted by it?
+    pub fn joins_or_parts(&self) -> bool {
+        matches!(self.wish, Wish::Merge(_) | Wish::Link { .. })
     }
 
     /// The service that it is for, where there is one.

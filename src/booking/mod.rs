@@ -17,3 +17,4 @@ pub mod command;
 pub mod decide;
 pub mod decision;
 pub mod feed;
+pub mod index;

@@ -47,6 +47,9 @@ pub struct Demographics {
     /// Where the person lives and how to reach them is not to be told to others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restricted: bool,
+    /// Nobody knows who it is: never taken for anybody by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unidentified: bool,
 }
 
 /// FHIR AdministrativeGender.
@@ -143,6 +146,7 @@ impl Demographics {
             practice: newer.practice.clone().or(self.practice.clone()),
             deceased: newer.deceased.clone().or(self.deceased.clone()),
             restricted: newer.restricted || self.restricted,
+            unidentified: newer.unidentified,
         }
     }
 

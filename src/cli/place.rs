@@ -59,7 +59,7 @@ impl Place {
 }
 
 fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
-    let rules = Rules { sandbox: config.environment.is_sandbox() };
+    let rules = Rules { sandbox: config.environment.is_sandbox(), unproven_per_hour: config.index.unproven_per_hour };
     let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
     Ok(SqliteStore::open(&config.store.path, options, decide)?)
 }

@@ -25,7 +25,7 @@ pub use destination::{ClientTls, Destination, DestinationKind};
 pub use directory::{OrganisationEntry, ServiceEntry};
 pub use https::{ClientAuth, Https};
 pub use mllp::{Mllp, ServerTls};
-pub use sections::{Environment, Log, LogFormat, Retention, Status, Store};
+pub use sections::{Environment, Index, Log, LogFormat, Retention, Status, Store};
 pub use system::{Fingerprint, FingerprintError, Organisations, System};
 pub use validation::Validation;
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub retention: Retention,
     /// What messages are held to.
     pub validation: Validation,
+    /// The index of patients.
+    pub index: Index,
     /// Listeners for HL7 v2 over MLLP.
     pub mllp: Vec<Mllp>,
     /// Client systems that may call.

@@ -106,3 +106,19 @@ pub struct Retention {
     /// Days for which the bytes of messages are kept; 0, the only value so far: for ever.
     pub messages_days: u32,
 }
+
+/// `[index]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Index {
+    /// So many new records of patients without a proven NHS number may come from one channel or system in an hour, or
+    /// three times what is usual at that hour. What would make more is held until a person has decided the entry of the
+    /// worklist. 0: any number.
+    pub unproven_per_hour: u32,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { unproven_per_hour: 20 }
+    }
+}

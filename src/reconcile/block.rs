@@ -35,7 +35,8 @@ pub const NAMES: [&str; KEYS] = [
     "town and first name",
 ];
 
-/// The key of one kind; `None` where the record lacks what it is made of.
+/// The key of one kind; `None` where the record lacks what it is made of. It depends on nothing but what the record
+/// says, so it may be kept.
 pub fn key(kind: usize, record: &Record, lexicon: &Lexicon) -> Option<u64> {
     let given = || (!record.given.is_missing()).then(|| lexicon.squeezed(record.given));
     let family = || (!record.family.is_missing()).then(|| lexicon.squeezed(record.family));
@@ -45,8 +46,7 @@ pub fn key(kind: usize, record: &Record, lexicon: &Lexicon) -> Option<u64> {
     let phone = || (record.phone != 0).then_some(u64::from(record.phone));
     let given_sound = || (!record.given.is_missing()).then(|| u64::from(lexicon.sound(record.given)));
     let family_sound = || (!record.family.is_missing()).then(|| u64::from(lexicon.sound(record.family)));
-    let street =
-        || (!record.street.is_missing()).then(|| u64::from(record.house) << 32 | u64::from(record.street.bits()));
+    let street = || (!record.street.is_missing()).then(|| lexicon.squeezed(record.street) ^ u64::from(record.house));
     let parts = match kind {
         0 if !record.number.is_missing() => [record.number.value(), 0, 0],
         1 => [birth()?, family_sound()?, 0],
@@ -74,7 +74,7 @@ pub fn key(kind: usize, record: &Record, lexicon: &Lexicon) -> Option<u64> {
         18 => [street()?, 0, 0],
         19 => [postcode()?, family_sound()?, 0],
         20 => [phone()?, 0, 0],
-        21 if !record.town.is_missing() => [u64::from(record.town.bits()), given()?, 0],
+        21 if !record.town.is_missing() => [lexicon.squeezed(record.town), given()?, 0],
         _ => return None,
     };
     Some(hash_parts(&[kind as u64, parts[0], parts[1], parts[2]]))

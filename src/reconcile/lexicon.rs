@@ -223,6 +223,12 @@ impl Lexicon {
         }
     }
 
+    /// Names weigh what they weigh in the country, whoever else was read.
+    pub fn forget_uses(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.counts = [0; 3]);
+        self.totals = [0; 3];
+    }
+
     /// Takes another lexicon in; answers what each of its terms is here.
     pub fn absorb(&mut self, other: &Self) -> Vec<Term> {
         let mut terms = vec![Term(0)];

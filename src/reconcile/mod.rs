@@ -28,6 +28,8 @@ pub mod weight;
 pub mod batch;
 pub mod cluster;
 pub mod index;
+pub mod lookup;
+pub mod said;
 pub mod train;
 
 use serde::Serialize;

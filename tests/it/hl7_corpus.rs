@@ -99,7 +99,7 @@ struct Bench {
 impl Bench {
     fn new(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { rules: Rules { sandbox: true }, ..Options::default() };
+        let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
         let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
         let dialect = Dialect::read(&settings.parse().unwrap()).unwrap();
         Self { _dir: dir, store, feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect } }

@@ -90,7 +90,7 @@ fn sequences() -> Vec<Vec<String>> {
 async fn end(messages: &[String]) -> (Value, usize) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("onward.db");
-    let options = Options { rules: Rules { sandbox: true }, ..Options::default() };
+    let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
     let store = SqliteStore::open(&file, options, decide).unwrap();
     let dialect = Dialect::shipped("itk").unwrap();
     let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };

@@ -38,7 +38,9 @@ pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision,
     if state.bundle_used {
         return Err(refuse(&BUNDLE_ID_REUSED, "Bundle.id"));
     }
+    let awaited = referral.id == it.awaited.id;
     let referral = Referral { patient: person.patient.id, ..referral };
+    let home = person.home(referral.id).filter(|_| awaited);
     let appointment = Appointment {
         referral: referral.id,
         patient: person.patient.id,
@@ -54,6 +56,7 @@ pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision,
             carried: Some((it.carried.clone(), it.subject.candidate)),
         },
     ];
+    let changes = changes.into_iter().chain(home).collect();
     Ok(decided(NoticeKind::Booked, Outcome { person, service, referral, appointment, changes, warnings, now }))
 }
 
@@ -189,7 +192,7 @@ fn named<'a>(
     mismatch: &'static Code,
 ) -> Result<(&'a Appointment, &'a Referral, Person), Refusal> {
     let (held, referral, patient) = state.appointment.as_ref().ok_or_else(|| refuse(&BOOKING_MISSING, TARGET))?;
-    if person::differs(patient, subject) {
+    if person::differs(patient, subject, state) {
         return Err(super::alarm(mismatch, "Bundle.entry.resource.ofType(Patient)"));
     }
     if held.service != *service {
@@ -247,9 +250,9 @@ fn decided(kind: NoticeKind, it: Outcome<'_>) -> Decision {
         patient: Some(it.person.patient),
         referral: Some(it.referral),
         appointment: Some(it.appointment),
-        changes: it.person.change.into_iter().chain(it.changes).collect(),
+        changes: it.person.changes.into_iter().chain(it.changes).collect(),
         notices: vec![notice],
-        warnings: it.person.warning.into_iter().chain(it.warnings).collect(),
+        warnings: it.person.warnings.into_iter().chain(it.warnings).collect(),
         effect: Default::default(),
     }
 }

@@ -8,6 +8,7 @@ mod diary;
 mod feed;
 #[cfg(test)]
 mod grid;
+mod index;
 mod person;
 #[cfg(test)]
 mod properties;
@@ -44,6 +45,7 @@ pub fn decide(command: &Command, state: &State, now: Timestamp) -> Result<Decisi
         Command::PublishSlots(it) => Ok(diary::publish(it)),
         Command::Skip => Ok(feed::unchanged(Effect::Ignored)),
         Command::Feed(it) => feed::follow(it, state, now),
+        Command::Index(it) => index::follow(it, state),
     }
 }
 

@@ -13,7 +13,7 @@ use super::walk::{self, Action, Scene, Step, instant, walks};
 use super::world::{ReferralRow, World, origin};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::{Command, Subject};
-use crate::booking::decision::{Decision, Refusal, Rules};
+use crate::booking::decision::{Decision, Refusal, Rules, State};
 use crate::booking::identifier::{AppointmentId, PatientId, ReferralId};
 use crate::booking::patient::{Demographics, Patient};
 use crate::booking::referral::{Origin, Referral};
@@ -84,7 +84,7 @@ struct Taken<'a> {
 
 /// Takes the steps one after the other.
 fn walked(steps: &[Step], sandbox: bool, look: impl Fn(Taken<'_>) -> Checked) -> Checked {
-    let mut world = World { rules: Rules { sandbox }, ..World::default() };
+    let mut world = World { rules: Rules { sandbox, ..Rules::default() }, ..World::default() };
     world.submit(&Command::PublishSlots(walk::diary()), instant(0)).unwrap();
     for (number, step) in steps.iter().enumerate() {
         let (before, now) = (world.clone(), instant(number));
@@ -124,7 +124,7 @@ fn subject(command: &Command) -> Option<&Subject> {
         Command::AmendBooking(it) => &it.subject,
         Command::Reschedule(it) => &it.subject,
         Command::CancelBooking(it) => &it.subject,
-        Command::PublishSlots(_) | Command::Feed(_) | Command::Skip => return None,
+        Command::PublishSlots(_) | Command::Feed(_) | Command::Index(_) | Command::Skip => return None,
     })
 }
 
@@ -260,12 +260,14 @@ fn keeps(old: &Demographics, new: &Demographics) -> bool {
 
 /// Whatever a message changed belongs to somebody whom it may mean.
 fn meant(subject: &Subject, before: &World, after: &World) -> Checked {
+    let mut known = State::default();
+    known.index.members.clone_from(&before.patients);
     for id in touched(before, after) {
         let Some(owner) = before.patient(id) else {
             prop_assert_eq!(id, subject.candidate, "a record that nobody asked for");
             continue;
         };
-        prop_assert!(!differs(owner, subject), "it is about somebody else");
+        prop_assert!(!differs(owner, subject, &known), "it is about somebody else");
         let held = after.patient(id).map(|it| it.nhs_number);
         let promoted = owner.nhs_number.is_none() && held != Some(None);
         prop_assert!(!promoted || held == Some(subject.nhs_number));

@@ -43,7 +43,7 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
         }
         Link::None | Link::Unverified => None,
     };
-    let warnings = person.warning.take().into_iter().chain(link.warning()).collect();
+    let warnings = std::mem::take(&mut person.warnings).into_iter().chain(link.warning()).collect();
     let appointment = booked.cloned();
     Ok(placed(
         person,
@@ -71,13 +71,14 @@ struct Placed {
 }
 
 fn placed(person: Person, service: &Service, it: Placed) -> Decision {
+    let home = person.home(it.referral.id);
     let change = write_referral(&it.referral, it.appointment.as_ref(), Some((it.carried, it.placeholder)));
     let notice = notice(NoticeKind::ReferralPlaced, service, &person.patient, &it.referral, it.now);
     Decision {
         patient: Some(person.patient),
         referral: Some(it.referral),
         appointment: it.appointment,
-        changes: person.change.into_iter().chain([change]).collect(),
+        changes: person.changes.into_iter().chain([change]).chain(home).collect(),
         notices: vec![notice],
         warnings: it.warnings,
         effect: Default::default(),
@@ -104,7 +105,8 @@ impl Link<'_> {
 /// kind. Not named: one that waits in the same conversation. BaRS section 5.8.
 fn find_link<'a>(it: &PlaceReferral, state: &'a State) -> Result<Link<'a>, Refusal> {
     let Some(named) = it.referral.linked_appointment else { return Ok(waiting(it, state)) };
-    let unbooked = state.patient.as_ref().is_none_or(|patient| state.appointments_of(patient.id).next().is_none());
+    let person = state.patient.as_ref().map(|patient| state.index.person_of(patient).id);
+    let unbooked = person.is_none_or(|person| state.appointments_of(person).next().is_none());
     let unlinked = || match (it.subject.nhs_number, unbooked) {
         (None, _) => Ok(Link::Unverified),
         (Some(_), true) => Err(refuse(&BOOKING_MISSING, LINK)),
@@ -112,7 +114,7 @@ fn find_link<'a>(it: &PlaceReferral, state: &'a State) -> Result<Link<'a>, Refus
     };
     match &state.appointment {
         Some((appointment, awaited, patient)) if appointment.id == named && appointment.status.is_current() => {
-            if person::differs(patient, &it.subject) {
+            if person::differs(patient, &it.subject, state) {
                 return unlinked().map_err(|refusal| Refusal { alarm: true, ..refusal });
             }
             if appointment.service != it.referral.service || awaited.category != it.referral.category {
@@ -135,8 +137,9 @@ fn waiting<'a>(it: &PlaceReferral, state: &'a State) -> Link<'a> {
             && held.category == it.referral.category
             && held.origin.correlation == it.referral.origin.correlation
     };
-    let found = state.referrals_of(patient.id).filter(ours).find_map(|awaited| {
-        let appointment = state.appointments_of(patient.id).find(|appointment| appointment.referral == awaited.id)?;
+    let person = state.index.person_of(patient).id;
+    let found = state.referrals_of(person).filter(ours).find_map(|awaited| {
+        let appointment = state.appointments_of(person).find(|appointment| appointment.referral == awaited.id)?;
         Some(Link::Held(awaited, appointment, patient))
     });
     found.unwrap_or(Link::None)
@@ -194,7 +197,7 @@ pub(super) fn cancel(it: &CancelReferral, state: &State, now: Timestamp) -> Resu
     referral.origin = newer_origin(&held.origin, &it.origin);
     let mut changes = vec![write_referral(&referral, None, None)];
     if let Some(appointment) = &state.referral_appointment {
-        changes.extend(orphaned(held, appointment));
+        changes.extend(orphaned(held, appointment, state));
     }
     let service = state.service.as_ref();
     let notices =
@@ -203,7 +206,7 @@ pub(super) fn cancel(it: &CancelReferral, state: &State, now: Timestamp) -> Resu
 }
 
 /// The appointment of a withdrawn referral, moved to one that is awaited; its id follows from the old one's.
-pub(super) fn orphaned(held: &Referral, appointment: &Appointment) -> [Change; 2] {
+pub(super) fn orphaned(held: &Referral, appointment: &Appointment, state: &State) -> Vec<Change> {
     let awaited = Referral {
         id: ReferralId(Uuid::new_v5(&held.id.0, b"awaited")),
         status: ReferralStatus::Awaited,
@@ -212,7 +215,8 @@ pub(super) fn orphaned(held: &Referral, appointment: &Appointment) -> [Change; 2
         ..held.clone()
     };
     let moved = Appointment { referral: awaited.id, ..appointment.clone() };
-    [write_referral(&awaited, Some(&moved), None), Change::Appointment { appointment: moved, carried: None }]
+    let home = Change::Home { referral: awaited.id, record: state.index.home_of(held) };
+    vec![write_referral(&awaited, Some(&moved), None), home, Change::Appointment { appointment: moved, carried: None }]
 }
 
 /// The referral that the command names. Unknown referrals answer 400 as the conformance toolkit's stateful tests
@@ -273,9 +277,9 @@ fn decision(person: Person, referral: Referral, changes: Vec<Change>, notices: V
         patient: Some(person.patient),
         referral: Some(referral),
         appointment: None,
-        changes: person.change.into_iter().chain(changes).collect(),
+        changes: person.changes.into_iter().chain(changes).collect(),
         notices,
-        warnings: person.warning.into_iter().collect(),
+        warnings: person.warnings,
         effect: Default::default(),
     }
 }

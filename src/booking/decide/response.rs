@@ -37,7 +37,7 @@ pub(super) fn record(it: &RecordResponse, state: &State, now: Timestamp) -> Resu
         patient: Some(person.patient),
         referral: Some(referral),
         appointment: None,
-        changes: person.change.into_iter().chain(changes).collect(),
+        changes: person.changes.into_iter().chain(changes).collect(),
         notices: notice.into_iter().collect(),
         warnings: Vec::new(),
         effect: Default::default(),

@@ -191,6 +191,7 @@ fn person(family: &str, given: &str, birth_date: &str) -> Demographics {
         practice: OdsCode::parse("A81001").ok(),
         deceased: None,
         restricted: false,
+        unidentified: false,
     }
 }
 

@@ -9,10 +9,12 @@ use crate::booking::appointment::Appointment;
 use crate::booking::command::{Carried, Command, Needs, PublishSlots};
 use crate::booking::decision::{Change, Decision, Refusal, Rules, State};
 use crate::booking::identifier::{AppointmentId, PatientId, ReferralId, ServiceId, SlotId};
+use crate::booking::index::{Alike, IndexState, Task};
 use crate::booking::patient::Patient;
 use crate::booking::referral::{Origin, Referral, Worklist};
 use crate::booking::service::Service;
 use crate::booking::slot::{Slot, SlotStatus};
+use crate::reconcile::lookup::{self, Neighbour};
 
 /// Everything that is held; records stand in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +27,10 @@ pub(crate) struct World {
     pub(crate) slots: Vec<Slot>,
     /// What was accepted.
     pub(crate) journal: Vec<Accepted>,
+    /// The worklist.
+    pub(crate) tasks: Vec<Task>,
+    /// The records that referrals came with, where they hang on another one.
+    pub(crate) homes: Vec<(ReferralId, PatientId)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +65,7 @@ pub(crate) fn origin(command: &Command) -> Origin {
         Command::Reschedule(it) => &it.appointment.origin,
         Command::CancelBooking(it) => &it.origin,
         Command::Feed(it) => &it.origin,
-        Command::PublishSlots(_) | Command::Skip => return Origin::default(),
+        Command::PublishSlots(_) | Command::Index(_) | Command::Skip => return Origin::default(),
     };
     origin.clone()
 }
@@ -67,7 +73,7 @@ pub(crate) fn origin(command: &Command) -> Origin {
 impl World {
     /// Decides, and takes in what follows. Nothing changes where it is refused.
     pub(crate) fn submit(&mut self, command: &Command, now: Timestamp) -> Result<Decision, Refusal> {
-        let decision = decide(command, &self.state(&command.needs()), now)?;
+        let decision = decide(command, &self.state(&command.needs(), now), now)?;
         decision.changes.iter().for_each(|change| self.apply(change));
         let Origin { bundle, correlation, .. } = origin(command);
         let referral = decision.referral.as_ref().map(|referral| referral.id);
@@ -101,7 +107,7 @@ impl World {
     }
 
     /// What the command touches.
-    pub(crate) fn state(&self, needs: &Needs<'_>) -> State {
+    pub(crate) fn state(&self, needs: &Needs<'_>, now: Timestamp) -> State {
         let number = needs.nhs_number;
         let patient = number.and_then(|_| self.patients.iter().find(|it| it.nhs_number == number)).cloned();
         let referral = needs.referral.or(needs.answered.and_then(|bundle| self.answered(bundle)));
@@ -116,6 +122,7 @@ impl World {
             patient,
             ..State::default()
         };
+        state.index = self.index(needs, &state, now);
         if let Some(service) = needs.service {
             for patient in state.people() {
                 state.referrals.extend(self.live_at(patient, service));
@@ -125,9 +132,37 @@ impl World {
         state
     }
 
+    /// Everybody is a neighbour, who shares a key.
+    fn index(&self, needs: &Needs<'_>, state: &State, now: Timestamp) -> IndexState {
+        let referrals = self.referrals.iter().map(|row| row.model.clone()).collect();
+        let appointments = self.appointments.iter().map(|row| row.model.clone()).collect();
+        let mut index = IndexState {
+            members: self.patients.clone(),
+            tasks: self.tasks.clone(),
+            belongings: (referrals, appointments),
+            homes: self.homes.clone(),
+            ..IndexState::default()
+        };
+        let Some(subject) = needs.index.said else { return index };
+        let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
+        let keys_of = |it: &Patient| lookup::keys_of(it.nhs_number, &it.demographics);
+        if state.patient.as_ref().is_some_and(|own| keys.iter().all(|key| keys_of(own).contains(key))) {
+            return index;
+        }
+        let neighbours: Vec<Neighbour<'_>> =
+            self.patients.iter().map(|record| Neighbour { record, person: index.person_of(record).id }).collect();
+        let found = lookup::alike(subject.nhs_number, &subject.demographics, &neighbours, now);
+        let own = state.patient.as_ref().map(|own| own.id);
+        let alike = found.into_iter().flatten().filter(|it| Some(it.record.id) != own);
+        let alike: Vec<Alike> = alike.filter(|it| keys_of(&it.record).iter().any(|key| keys.contains(key))).collect();
+        index.alike = alike;
+        index
+    }
+
     fn referral_with_patient(&self, id: ReferralId) -> Option<(Referral, Patient)> {
         let referral = self.referral(id)?;
-        Some((referral.clone(), self.patient(referral.patient)?.clone()))
+        let home = self.homes.iter().find(|(of, _)| *of == id).map_or(referral.patient, |(_, record)| *record);
+        Some((referral.clone(), self.patient(home)?.clone()))
     }
 
     fn appointment_with_referral(&self, id: AppointmentId) -> Option<(Appointment, Referral, Patient)> {
@@ -177,10 +212,25 @@ impl World {
                 self.slots.iter_mut().filter(|slot| slot.id == *id).for_each(|slot| slot.status = *status);
             }
             Change::Diary(diary) => self.publish(diary),
+            Change::Link(link) if link.linked => {
+                let theirs = self.referrals.iter().map(|row| &row.model).filter(|it| it.patient == link.record);
+                let homes: Vec<_> = theirs.map(|it| (it.id, it.patient)).collect();
+                let known = |id: ReferralId, world: &Self| world.homes.iter().any(|(of, _)| *of == id);
+                let new: Vec<_> = homes.into_iter().filter(|(id, _)| !known(*id, self)).collect();
+                self.homes.extend(new);
+            }
+            Change::Home { referral, record } => {
+                self.homes.retain(|(of, _)| of != referral);
+                if self.referral(*referral).is_some_and(|it| it.patient != *record) {
+                    self.homes.push((*referral, *record));
+                }
+            }
+            Change::Task(task) => replace(&mut self.tasks, task.clone(), |it| it.id),
             // No walk has a hospital's feed in it; `tests/it/hl7_order.rs` does, against the store.
             Change::Record(_)
             | Change::Number { .. }
-            | Change::Absorb { .. }
+            | Change::Link(_)
+            | Change::Created
             | Change::ReferralNumber { .. }
             | Change::Tell(_) => {}
         }

@@ -204,15 +204,17 @@ pub(super) fn unlinked(reading: &mut Reading<'_>) -> Option<Wish> {
 
 fn link(reading: &mut Reading<'_>, linked: bool) -> Option<Wish> {
     let mut ends = Vec::new();
+    let mut other = None;
     for occurrence in [1, 2] {
         let Some(first) = pid_numbers(reading, occurrence).into_iter().next() else {
             reading.missing(Path { occurrence, ..Path::of("PID-3") });
             return None;
         };
         ends.push(format!("{}|{}", first.system, first.value));
+        other = Some(first);
     }
     ends.sort();
-    Some(Wish::Link { pair: Identifier { system: "link".to_owned(), value: ends.join("~") }, linked })
+    Some(Wish::Link { pair: Identifier { system: "link".to_owned(), value: ends.join("~") }, other: other?, linked })
 }
 
 /// A35, A42, A45 with one visit on each side: two bookings are one. A43, A44: a booking is another person's.

@@ -196,6 +196,7 @@ fn demographics(
         practice: practice(reading),
         deceased: deceased(reading, pid, at(29)),
         restricted: restricted(reading),
+        unidentified: reading.part(pid, 31, 1).as_deref() == Some("Y"),
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::column::{self, json, model};
 use super::fault::Fault;
 use super::search::folded;
-use super::{diary, feed};
+use super::{diary, feed, index};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::Carried;
 use crate::booking::decision::{Change, Decision};
@@ -15,11 +15,17 @@ use crate::booking::identifier::{Identifier, PatientId, SlotId};
 use crate::booking::patient::{Demographics, Patient};
 use crate::booking::referral::{Referral, ReferralStatus, Worklist};
 use crate::booking::slot::SlotStatus;
+use crate::store::Message;
 
 /// All of a decision's changes, in their order.
-pub(super) fn changes(conn: &Connection, message: Uuid, decision: &Decision) -> Result<(), Fault> {
+pub(super) fn changes(conn: &Connection, message: &Message, decision: &Decision) -> Result<(), Fault> {
     // A booking goes to another patient together with its referral.
-    if decision.changes.iter().any(|change| matches!(change, Change::Record(record) if record.moved_to.is_some())) {
+    let moves = |change: &Change| match change {
+        Change::Record(record) => record.moved_to.is_some(),
+        Change::Link(_) => true,
+        _ => false,
+    };
+    if decision.changes.iter().any(moves) {
         feed::defer_keys(conn)?;
     }
     decision.changes.iter().try_for_each(|change| match change {
@@ -30,29 +36,33 @@ pub(super) fn changes(conn: &Connection, message: Uuid, decision: &Decision) -> 
         Change::Diary(diary) => diary::publish(conn, diary),
         Change::Record(record) => feed::record_write(conn, record),
         Change::Number { number, patient, merged } => feed::number_write(conn, number, *patient, *merged),
-        Change::Absorb { loser, survivor } => feed::absorb(conn, *loser, *survivor),
+        Change::Link(link) => index::link_write(conn, message, link),
+        Change::Home { referral, record } => index::home_write(conn, *referral, *record),
+        Change::Task(task) => index::task_write(conn, message, task),
+        Change::Created => index::created_write(conn, message),
         Change::ReferralNumber { number, referral } => feed::referral_number_write(conn, number, *referral),
-        Change::Tell(telling) => feed::telling_write(conn, message, telling),
+        Change::Tell(telling) => feed::telling_write(conn, message.id, telling),
     })
 }
 
 fn patient_write(conn: &Connection, patient: &Patient) -> Result<(), Fault> {
     let who = &patient.demographics;
     let family = who.name().and_then(|name| name.family.as_deref()).map(folded::family);
-    conn.prepare_cached(
+    let (seq, keys) = conn.prepare_cached(
         "INSERT INTO patient (id, nhs_number, family, birth_date, postal_code, model) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET nhs_number = excluded.nhs_number, family = excluded.family,
-             birth_date = excluded.birth_date, postal_code = excluded.postal_code, model = excluded.model",
+             birth_date = excluded.birth_date, postal_code = excluded.postal_code, model = excluded.model
+         RETURNING seq, keys",
     )?
-    .execute((
+    .query_row((
         patient.id.0.as_bytes(),
         patient.nhs_number.as_ref().map(|number| number.as_str()),
         family,
         who.birth_date.as_deref(),
         home_postal_code(who),
         json(patient)?,
-    ))?;
-    Ok(())
+    ), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    index::keys_write(conn, seq, keys, patient)
 }
 
 fn home_postal_code(who: &Demographics) -> Option<String> {
@@ -182,12 +192,13 @@ fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated<'_>) -> Resul
     let held = if moved { held.replace(&owner.to_string(), &now.patient.to_string()) } else { held };
     let mut resource: serde_json::Map<String, serde_json::Value> = model(&held)?;
     let before = resource.insert("status".to_owned(), now.status.into());
-    let mut changed = moved || before.as_ref().and_then(serde_json::Value::as_str) != Some(now.status);
+    let mut changed = before.as_ref().and_then(serde_json::Value::as_str) != Some(now.status);
     for (name, instant) in now.time.iter().flat_map(|(start, end)| [("start", start), ("end", end)]) {
         changed |= restate_instant(&mut resource, name, *instant);
     }
     changed |= restate_reason(&mut resource, now);
-    if changed { json(&resource).map(Some) } else { Ok(None) }
+    // Where only the patient is another one, every other byte stays.
+    if changed { json(&resource).map(Some) } else { Ok(moved.then_some(held)) }
 }
 
 /// A reason goes with the cancellation that it is for; what the sender said of it besides words stays with it.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::column::{id, id_maybe, instant, json, model};
 use super::fault::Fault;
-use super::state::{all, appointment_find, appointment_of, one, patient_by_id, referral_find, text};
+use super::state::{appointment_find, appointment_of, one, patient_by_id, referral_find, text};
 use crate::booking::appointment::Appointment;
 use crate::booking::feed::{FeedNeeds, FeedState, HeldBooking, Kind, Record, Telling, person_key};
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId};
@@ -30,12 +30,6 @@ pub(super) fn load(conn: &Connection, needs: &FeedNeeds<'_>, known: Option<&Pati
     }
     load_bookings(conn, needs, &mut state)?;
     load_referrals(conn, needs, &mut state)?;
-    if needs.belongings {
-        for person in people {
-            state.belongings.0.extend(models(conn, "SELECT model FROM referral WHERE patient_id = ?1", person.0)?);
-            state.belongings.1.extend(models(conn, "SELECT model FROM appointment WHERE patient_id = ?1", person.0)?);
-        }
-    }
     Ok(state)
 }
 
@@ -61,7 +55,8 @@ fn load_bookings(conn: &Connection, needs: &FeedNeeds<'_>, state: &mut FeedState
         state.moved_to.extend(patient_by_id(conn, patient)?);
     }
     for wanted in wanted {
-        let Some((appointment, referral, patient)) = appointment_find(conn, wanted)? else { continue };
+        let Some((appointment, referral, _)) = appointment_find(conn, wanted)? else { continue };
+        let Some(patient) = patient_by_id(conn, appointment.patient)? else { continue };
         let current = appointment_of(conn, referral.id)?.map(|appointment| appointment.id);
         state.bookings.push(HeldBooking { appointment, referral, patient, current });
     }
@@ -82,7 +77,8 @@ fn load_referrals(conn: &Connection, needs: &FeedNeeds<'_>, state: &mut FeedStat
             continue;
         }
         seen.push(wanted);
-        if let Some((referral, patient)) = referral_find(conn, wanted)? {
+        if let Some((referral, _)) = referral_find(conn, wanted)? {
+            let Some(patient) = patient_by_id(conn, referral.patient)? else { continue };
             let booked: Option<Appointment> = appointment_of(conn, wanted)?;
             state.referrals.push((referral, patient, booked));
         }
@@ -102,10 +98,6 @@ fn record_find(conn: &Connection, kind: Kind, key: &Identifier) -> Result<Option
     const SQL: &str = "SELECT model FROM feed_record WHERE kind = ?1 AND system = ?2 AND value = ?3";
     let found = one(conn, SQL, &[&kind.as_str(), &key.system, &key.value], text)?;
     found.map(|record| model(&record)).transpose()
-}
-
-fn models<T: serde::de::DeserializeOwned>(conn: &Connection, sql: &str, patient: Uuid) -> Result<Vec<T>, Fault> {
-    all(conn, sql, &[patient.as_bytes()])?.iter().map(|found| model(found)).collect()
 }
 
 /// Remembers what a source said.
@@ -130,14 +122,6 @@ pub(super) fn number_write(
          ON CONFLICT DO UPDATE SET patient_id = excluded.patient_id, merged = max(merged, excluded.merged)",
     )?
     .execute((&number.system, &number.value, patient.0.as_bytes(), merged))?;
-    Ok(())
-}
-
-/// All that found the one finds the other. The foreign keys of what moves are looked at when all of it has moved.
-pub(super) fn absorb(conn: &Connection, loser: PatientId, survivor: PatientId) -> Result<(), Fault> {
-    defer_keys(conn)?;
-    conn.prepare_cached("UPDATE patient_number SET patient_id = ?2, merged = 1 WHERE patient_id = ?1")?
-        .execute((loser.0.as_bytes(), survivor.0.as_bytes()))?;
     Ok(())
 }
 

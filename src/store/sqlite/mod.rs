@@ -18,6 +18,7 @@ mod connection;
 mod diary;
 mod fault;
 mod feed;
+mod index;
 mod journal;
 mod outbox;
 mod pulse;

@@ -4,9 +4,13 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fault::Fault;
+use super::index;
 
 /// Each brings the file from the version of its index to the next one. Never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("feed.sql"), include_str!("decision.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("feed.sql"), include_str!("decision.sql"), include_str!("index.sql")];
+/// The version from which on records are found by keys.
+const KEYS_SINCE: i64 = 4;
 
 /// Brings the file to the newest version, all steps or none.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
@@ -18,6 +22,9 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
     let found = check(&tx)?;
     for step in MIGRATIONS.iter().skip(found as usize) {
         tx.execute_batch(step)?;
+    }
+    if found < KEYS_SINCE {
+        index::key_all(&tx)?;
     }
     tx.pragma_update(None, "user_version", known())?;
     Ok(tx.commit()?)

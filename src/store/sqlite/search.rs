@@ -42,7 +42,9 @@ pub(super) fn resources_of(
 
 fn list(conn: &Connection, table: &str, whose: &str, params: &[&dyn ToSql]) -> Result<Vec<String>, Fault> {
     let sql = format!(
-        "SELECT resource FROM {table} WHERE patient_id IN ({whose}) AND resource IS NOT NULL ORDER BY seq DESC"
+        "WITH RECURSIVE person (id) AS ({whose} UNION SELECT to_id FROM patient_link JOIN person ON record_id = person.id)
+         SELECT resource FROM {table} WHERE patient_id IN (SELECT id FROM person) AND resource IS NOT NULL
+         ORDER BY seq DESC"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let rows = statement.query_map(params, |row| row.get(0))?;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::column::model;
 use super::fault::Fault;
-use super::{diary, feed, journal};
+use super::{diary, feed, index, journal};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Needs;
 use crate::booking::decision::{Rules, State};
@@ -12,9 +12,10 @@ use crate::booking::identifier::{AppointmentId, PatientId, ReferralId, ServiceId
 use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
 use crate::booking::referral::Referral;
+use crate::store::Message;
 
 /// Everything that the command needs and that is there.
-pub(super) fn load(conn: &Connection, rules: Rules, needs: &Needs<'_>) -> Result<State, Fault> {
+pub(super) fn load(conn: &Connection, rules: Rules, needs: &Needs<'_>, message: &Message) -> Result<State, Fault> {
     let mut state = State { rules, ..State::default() };
     load_named(conn, needs, &mut state)?;
     if let Some(referral) = referral_id(conn, needs)? {
@@ -24,6 +25,7 @@ pub(super) fn load(conn: &Connection, rules: Rules, needs: &Needs<'_>) -> Result
     if let Some(wanted) = &needs.feed {
         state.feed = feed::load(conn, wanted, state.patient.as_ref())?;
     }
+    index::load(conn, &needs.index, message, &mut state)?;
     if let Some(service) = needs.service {
         for patient in state.people() {
             state.referrals.extend(referrals_live(conn, patient, service)?);
@@ -70,10 +72,10 @@ pub(super) fn patient_by_id(conn: &Connection, id: PatientId) -> Result<Option<P
     found.map(|patient| model(&patient)).transpose()
 }
 
-/// A referral and whose it is.
+/// A referral and the record that it came with.
 pub(super) fn referral_find(conn: &Connection, id: ReferralId) -> Result<Option<(Referral, Patient)>, Fault> {
     const SQL: &str = "SELECT referral.model, patient.model FROM referral
-        JOIN patient ON patient.id = referral.patient_id WHERE referral.id = ?1";
+        JOIN patient ON patient.id = coalesce(referral.record_id, referral.patient_id) WHERE referral.id = ?1";
     let found = one(conn, SQL, &[id.0.as_bytes()], |row| Ok((text(row)?, row.get::<_, String>(1)?)))?;
     found.map(|(referral, patient)| Ok((model(&referral)?, model(&patient)?))).transpose()
 }
@@ -84,7 +86,7 @@ pub(super) fn appointment_of(conn: &Connection, id: ReferralId) -> Result<Option
     one(conn, SQL, &[id.0.as_bytes()], text)?.map(|appointment| model(&appointment)).transpose()
 }
 
-/// An appointment, its referral and whose it is.
+/// An appointment, its referral and the record that this came with.
 pub(super) fn appointment_find(
     conn: &Connection,
     id: AppointmentId,

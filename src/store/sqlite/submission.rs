@@ -89,7 +89,7 @@ fn decide(
     command: &Command,
     answer: AnswerFn,
 ) -> Result<Outcome, Fault> {
-    let state = state::load(conn, desk.rules, &command.needs())?;
+    let state = state::load(conn, desk.rules, &command.needs(), message)?;
     let decided = guarded("a decision panicked", || (desk.decide)(command, &state, message.received_at))?;
     let answer = guarded("an answer panicked", || answer(&decided))?;
     let command = command.name();
@@ -165,7 +165,7 @@ impl Filing {
     pub(super) fn write(&self, conn: &Connection, tally: &mut Tally) -> Result<(), Fault> {
         let Self { message, body_bytes, sha256, outcome } = self;
         if let Outcome::Accepted { decision, .. } = outcome {
-            apply::changes(conn, message.id, decision)?;
+            apply::changes(conn, message, decision)?;
         }
         tally.message(outcome.name());
         journal::insert(conn, message, *body_bytes, sha256, outcome.name(), &outcome.entry())?;

@@ -47,6 +47,8 @@ pub(super) fn record(
     record.entity = Some(draft.id.0);
     let (referral, mut changes) = hung(&draft, said, held, state, owner.id, &mut person.warnings)?;
     let appointment = Appointment { referral: referral.id, ..draft };
+    let known = held.is_some_and(|held| held.referral.id == referral.id);
+    changes.extend(person.home(referral.id).filter(|_| is_awaited(&referral, appointment.id) && !known));
     changes.extend(freed(held, &appointment));
     let carried = said.carried.clone().filter(|_| content);
     changes.push(written(&appointment, carried, held, who.subject.candidate));

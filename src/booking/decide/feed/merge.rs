@@ -3,96 +3,108 @@
 use jiff::Timestamp;
 
 use super::booking::{applied, rewritten};
-use super::person::Person;
+use super::person::{Person, blank};
 use super::{held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
+use crate::booking::decide::index::{join, part};
 use crate::booking::decision::{Change, Decision, Refusal, State};
-use crate::booking::feed::{Effect, Event, Group, Kind, Order, Standing, Who};
-use crate::booking::identifier::{AppointmentId, Identifier};
+use crate::booking::feed::{Effect, Event, Group, Kind, Order, Standing, Who, derived_id};
+use crate::booking::identifier::{AppointmentId, Identifier, PatientId};
+use crate::booking::index::{Decider, Link};
 use crate::booking::patient::Patient;
-use crate::booking::referral::{Referral, ReferralStatus};
-use crate::issue::{FEED_IDENTITY_CONFLICT, FEED_MERGE_CYCLE, FEED_MERGE_LIVE, PATIENT_MISMATCH};
+use crate::issue::{FEED_IDENTITY_CONFLICT, FEED_MERGE_CYCLE, NUMBERS_DIFFER, PATIENT_MISMATCH};
 
 const PLACE: &str = "MRG-1";
 
-/// The records of these numbers end in the person's. Numbers that nobody has yet lead there when they come.
+/// The records of these numbers are the person's from now on. A number that nobody has yet gets a record for what will
+/// be said about it.
 pub(super) fn people(it: &Event, who: &Who, numbers: &[Identifier], state: &State) -> Result<Decision, Refusal> {
-    let lookup = |number: &Identifier| state.feed.numbers.iter().find(|(held, ..)| held == number);
-    let merged_away = |number: &Identifier| lookup(number).is_some_and(|(_, _, merged)| *merged);
-    if who.numbers.iter().any(merged_away) {
+    let person = Person::resolve(it, who, state)?;
+    let (record, survivor) = (person.record, person.patient.clone());
+    if numbers.iter().filter_map(|number| owner(number, state)).any(|loser| leads(loser.id, record, state)) {
         return Err(hold(&FEED_MERGE_CYCLE, "PID-3"));
     }
-    let person = Person::resolve(it, who, state)?;
-    let survivor = person.patient.clone();
     let mut decision = person.decision();
+    let mut joined = Vec::new();
     for number in numbers {
-        let loser = lookup(number).map(|(_, patient, _)| patient).filter(|patient| patient.id != survivor.id);
-        if let Some(loser) = loser {
-            decision.changes = absorbed(&survivor, loser, state, std::mem::take(&mut decision.changes))?;
-        }
-        decision.changes.push(Change::Number { number: number.clone(), patient: survivor.id, merged: true });
+        let changes = followed(it, number, record, &survivor, &mut joined, state)?;
+        decision.changes.extend(changes);
     }
-    let written = decision.changes.iter().rev().find_map(|change| match change {
-        Change::Patient(patient) if patient.id == survivor.id => Some(patient.clone()),
-        _ => None,
-    });
-    decision.patient = Some(written.unwrap_or(survivor));
     Ok(Decision { effect: Effect::Applied, ..decision })
 }
 
-/// All that the loser had is the survivor's.
-fn absorbed(
-    survivor: &Patient,
-    loser: &Patient,
-    state: &State,
-    mut changes: Vec<Change>,
-) -> Result<Vec<Change>, Refusal> {
-    if survivor.nhs_number.zip(loser.nhs_number).is_some_and(|(a, b)| a != b) {
-        return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
-    }
-    let (referrals, appointments) = &state.feed.belongings;
-    let live = |referral: &&Referral| matches!(referral.status, ReferralStatus::Active | ReferralStatus::OnHold);
-    let theirs = || referrals.iter().filter(|referral| referral.patient == loser.id);
-    let clashes = theirs().filter(live).any(|referral| {
-        let same = |other: &Referral| (&other.service, other.category) == (&referral.service, referral.category);
-        referrals.iter().filter(live).any(|other| other.patient == survivor.id && same(other))
-    });
-    if clashes {
-        return Err(hold(&FEED_MERGE_LIVE, PLACE));
-    }
-    let gone = Patient { nhs_number: None, replaced_by: Some(survivor.id), ..loser.clone() };
-    changes.push(Change::Patient(gone));
-    if loser.nhs_number.is_some() {
-        let known = changes.iter().rev().find_map(|change| match change {
-            Change::Patient(patient) if patient.id == survivor.id => Some(patient.clone()),
-            _ => None,
-        });
-        changes.retain(|change| !matches!(change, Change::Patient(patient) if patient.id == survivor.id));
-        let survivor = known.unwrap_or_else(|| survivor.clone());
-        changes.push(Change::Patient(Patient { nhs_number: loser.nhs_number, ..survivor }));
-    }
-    changes.push(Change::Absorb { loser: loser.id, survivor: survivor.id });
-    for referral in theirs() {
-        let booked = |it: &&Appointment| it.referral == referral.id && it.status.is_current();
-        let booked = appointments.iter().find(booked).map(|appointment| appointment.id);
-        let referral = Referral { patient: survivor.id, ..referral.clone() };
-        changes.push(Change::Referral { worklist: referral.worklist(booked), referral, carried: None });
-    }
-    for appointment in appointments.iter().filter(|appointment| appointment.patient == loser.id) {
-        let appointment = Appointment { patient: survivor.id, ..appointment.clone() };
-        changes.push(Change::Appointment { appointment, carried: None });
-    }
-    Ok(changes)
+/// Whose a number is.
+fn owner<'s>(number: &Identifier, state: &'s State) -> Option<&'s Patient> {
+    state.feed.numbers.iter().find(|(held, ..)| held == number).map(|(_, patient, _)| patient)
 }
 
-/// Remembered, for whoever keeps the index of patients; nothing moves.
-pub(super) fn link(it: &Event, who: &Who, pair: &Identifier, linked: bool, state: &State) -> Result<Decision, Refusal> {
+/// Does the record follow this leader, by however many steps?
+fn leads(leader: PatientId, record: PatientId, state: &State) -> bool {
+    leader != record && state.index.followers_of(leader).contains(&record)
+}
+
+/// What makes the record of a number follow another one. `joined`: people who follow it by this event already.
+fn followed(
+    it: &Event,
+    number: &Identifier,
+    leader: PatientId,
+    survivor: &Patient,
+    joined: &mut Vec<PatientId>,
+    state: &State,
+) -> Result<Vec<Change>, Refusal> {
+    let link = |record| Link {
+        record,
+        to: leader,
+        linked: true,
+        by: Decider::Source(it.source.clone()),
+        reason: String::new(),
+        evidence: None,
+    };
+    let Some(loser) = owner(number, state) else {
+        let id = PatientId(derived_id(Kind::Person, number));
+        let empty = Patient { replaced_by: Some(leader), ..blank(id) };
+        let number = Change::Number { number: number.clone(), patient: id, merged: false };
+        return Ok(vec![Change::Patient(empty), number, Change::Link(link(id))]);
+    };
+    let own = state.index.person_of(loser);
+    if own.id == survivor.id || joined.contains(&own.id) {
+        return Ok(Vec::new());
+    }
+    joined.push(own.id);
+    join(own, leader, survivor, link(own.id), state).map_err(|refusal| match refusal.issue.code {
+        code if *code == NUMBERS_DIFFER => hold(&FEED_IDENTITY_CONFLICT, PLACE),
+        code => hold(code, PLACE),
+    })
+}
+
+/// Both are one person's, or no longer, by the newest word of the source.
+pub(super) fn link(
+    it: &Event,
+    who: &Who,
+    pair: &Identifier,
+    other: &Identifier,
+    linked: bool,
+    state: &State,
+) -> Result<Decision, Refusal> {
     let mut person = Person::resolve(it, who, state)?;
     let mut record = held_or_new(state, Kind::Link, pair);
-    if person.taken.note(record.take(&it.source, Group::Status, it.version)) {
+    let newest = person.taken.note(record.take(&it.source, Group::Status, it.version));
+    if newest {
         record.state = Some(if linked { "linked" } else { "unlinked" }.to_owned());
     }
     person.changes.push(Change::Record(record));
+    if newest && linked {
+        let (leader, survivor) = (person.record, person.patient.clone());
+        person.changes.extend(followed(it, other, leader, &survivor, &mut Vec::new(), state)?);
+    } else if newest {
+        let leaving = owner(other, state).into_iter().chain(state.index.record(person.record));
+        let follows = |it: &&Patient| it.replaced_by.is_some_and(|leader| leader != it.id);
+        let both = owner(other, state).is_some_and(|other| state.index.person_of(other).id == person.patient.id);
+        if let Some(leaving) = leaving.filter(|_| both).find(follows) {
+            let by = Decider::Source(it.source.clone());
+            person.changes.extend(part(leaving, by, String::new(), state)?);
+        }
+    }
     Ok(person.decision())
 }
 
@@ -122,7 +134,13 @@ pub(super) fn shift(
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
         let appointment = Appointment { patient: target.id, ..held.appointment.clone() };
-        changes.extend(rewritten(held, appointment, now));
+        let moved = rewritten(held, appointment, now);
+        let hangs_on = moved.iter().find_map(|change| match change {
+            Change::Referral { referral, .. } if referral.patient == target.id => Some(referral.id),
+            _ => None,
+        });
+        changes.extend(moved);
+        changes.extend(hangs_on.map(|referral| Change::Home { referral, record: person.record }));
     }
     changes.push(Change::Record(record));
     Ok(applied(person.decision(), changes))

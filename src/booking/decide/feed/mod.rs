@@ -39,7 +39,7 @@ fn about_a_person(it: &Event, wish: &Wish, who: &Who, state: &State, now: Timest
         Wish::Referral(said) => referral::record(it, who, said, state, now),
         Wish::Merge(numbers) => merge::people(it, who, numbers, state),
         Wish::Renumber(numbers) => person::renumber(it, who, numbers, state),
-        Wish::Link { pair, linked } => merge::link(it, who, pair, *linked, state),
+        Wish::Link { pair, other, linked } => merge::link(it, who, pair, other, *linked, state),
         Wish::Move { from, booking } => merge::shift(it, who, from, booking, state, now),
         Wish::MergeBookings { loser, survivor } => merge::bookings(it, who, loser, survivor, state, now),
         Wish::Directory(_) | Wish::Nothing => Ok(unchanged(Effect::Ignored)),

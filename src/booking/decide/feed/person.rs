@@ -1,19 +1,24 @@
 //! Who an event is about, and what it says about them.
 
 use super::{Taken, hold, unchanged};
+use crate::booking::decide::index::{self, Held, Settled};
 use crate::booking::decision::{Change, Decision, Refusal, State};
-use crate::booking::feed::{Effect, Event, Group, Kind, Record, Who, derived_id, person_key};
-use crate::booking::identifier::{Identifier, PatientId};
+use crate::booking::feed::{Effect, Event, Group, Kind, Record, Who, Wish, derived_id, person_key};
+use crate::booking::identifier::{Identifier, PatientId, ReferralId};
 use crate::booking::patient::{Demographics, Patient};
 use crate::issue::{
     FEED_IDENTITY_CONFLICT, FEED_IDENTITY_DIFFERS, FEED_IDENTITY_MISSING, IDENTITY_UNPROVEN, Issue, MERGED_NUMBER,
+    PERSON_ALIKE, PERSON_LINKED,
 };
 
 const PLACE: &str = "PID-3";
 
 /// The record that is meant, with what must be written for it.
 pub(super) struct Person {
+    /// The record that stands for the person: what is new hangs on it.
     pub(super) patient: Patient,
+    /// The record that the event is about.
+    pub(super) record: PatientId,
     pub(super) changes: Vec<Change>,
     pub(super) taken: Taken,
     pub(super) warnings: Vec<Issue>,
@@ -28,33 +33,38 @@ impl Person {
     fn resolve_by(it: &Event, who: &Who, also: &[Identifier], state: &State) -> Result<Self, Refusal> {
         let local = the_one(who.numbers.iter().chain(also), state)?;
         let number = state.patient.as_ref();
+        let person = |record| state.index.person_of(record).id;
         let held = match (local, number) {
-            (Some((local, _)), Some(number)) if local.id != number.id => {
+            (Some((local, _)), Some(number)) if person(local) != person(number) => {
                 return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
             }
             (Some((local, merged)), _) => Some((local, merged)),
             (None, Some(number)) => Some((matched_by_number(number, who)?, false)),
             (None, None) => None,
         };
-        let Some((held, merged)) = held else { return Self::new(it, who) };
-        same_person(held, who, merged)?;
+        let Some((held, merged)) = held else { return Self::new(it, who, state) };
+        same_person(held, who, merged, state)?;
         Ok(Self::known(it, who, held, merged, state))
     }
 
-    fn new(it: &Event, who: &Who) -> Result<Self, Refusal> {
+    fn new(it: &Event, who: &Who, state: &State) -> Result<Self, Refusal> {
         let first = who.numbers.first().map(|number| derived_id(Kind::Person, number));
         let by_number = who.subject.nhs_number.map(|number| {
             derived_id(Kind::Person, &Identifier { system: "nhs".to_owned(), value: number.as_str().to_owned() })
         });
         let id = first.or(by_number).ok_or_else(|| hold(&FEED_IDENTITY_MISSING, PLACE))?;
-        let held =
-            Patient { id: PatientId(id), nhs_number: None, demographics: Demographics::default(), replaced_by: None };
-        let warning = who.subject.nhs_number.is_none().then(|| Issue::new(&IDENTITY_UNPROVEN, PLACE));
+        let held = blank(PatientId(id));
         let record = Record::new(Kind::Person, person_key(held.id));
         let mut person = Self::said(it, who, &held, record);
         person.patient.nhs_number = who.subject.nhs_number;
         person.finish(who, true);
-        person.warnings.extend(warning);
+        person.settle(Held::Nothing, state);
+        if who.subject.nhs_number.is_none() {
+            if person.patient.id == person.record {
+                person.changes.extend(index::created(state).map_err(|code| hold(code, PLACE))?);
+            }
+            person.warnings.insert(0, Issue::new(&IDENTITY_UNPROVEN, PLACE));
+        }
         Ok(person)
     }
 
@@ -62,7 +72,8 @@ impl Person {
         if merged {
             // What is said about a record that was merged away is not said about the one that is left.
             return Self {
-                patient: held.clone(),
+                patient: state.index.person_of(held).clone(),
+                record: held.id,
                 changes: Vec::new(),
                 taken: Taken::default(),
                 warnings: vec![Issue::new(&MERGED_NUMBER, PLACE)],
@@ -71,10 +82,14 @@ impl Person {
         let key = person_key(held.id);
         let record = state.feed.record(Kind::Person, &key).cloned();
         let mut person = Self::said(it, who, held, record.unwrap_or_else(|| Record::new(Kind::Person, key)));
-        // Another record may have the number already: it would have been found.
-        person.patient.nhs_number = held.nhs_number.or(who.subject.nhs_number);
+        // Another record of the same person may have the number already.
+        if state.patient.is_none() {
+            person.patient.nhs_number = held.nhs_number.or(who.subject.nhs_number);
+        }
         let changed = person.patient != *held || person.taken.any;
         person.finish(who, changed);
+        let alone = matches!(it.wish, Wish::Person);
+        person.settle(if alone { Held::Alone(held) } else { Held::Record(held) }, state);
         person
     }
 
@@ -84,7 +99,8 @@ impl Person {
         let demographics = updated(&held.demographics, it, who, &mut record, &mut taken);
         record.entity = Some(held.id.0);
         let changes = vec![Change::Record(record)];
-        Self { patient: Patient { demographics, ..held.clone() }, changes, taken, warnings: Vec::new() }
+        let patient = Patient { demographics, ..held.clone() };
+        Self { patient, record: held.id, changes, taken, warnings: Vec::new() }
     }
 
     fn finish(&mut self, who: &Who, changed: bool) {
@@ -92,8 +108,26 @@ impl Person {
             self.changes.insert(0, Change::Patient(self.patient.clone()));
         }
         for number in &who.numbers {
-            self.changes.push(Change::Number { number: number.clone(), patient: self.patient.id, merged: false });
+            self.changes.push(Change::Number { number: number.clone(), patient: self.record, merged: false });
         }
+    }
+
+    /// From the record to its person.
+    fn settle(&mut self, held: Held<'_>, state: &State) {
+        let Settled { person, changes, asked } = index::settle(&self.patient, held, state);
+        if changes.iter().any(|change| matches!(change, Change::Link(_))) {
+            self.warnings.push(Issue::new(&PERSON_LINKED, PLACE));
+        }
+        if asked {
+            self.warnings.push(Issue::new(&PERSON_ALIKE, PLACE));
+        }
+        self.changes.extend(changes);
+        self.patient = person;
+    }
+
+    /// Remembers the record that a new referral came with, so that it goes with it should the records be parted.
+    pub(super) fn home(&self, referral: ReferralId) -> Option<Change> {
+        (self.record != self.patient.id).then_some(Change::Home { referral, record: self.record })
     }
 
     /// A decision about this person and nothing else so far.
@@ -102,6 +136,11 @@ impl Person {
         let warnings = self.warnings.into_iter().chain(self.taken.warning()).collect();
         Decision { patient: Some(self.patient), changes: self.changes, warnings, ..unchanged(effect) }
     }
+}
+
+/// A record of which nothing is known yet.
+pub(super) fn blank(id: PatientId) -> Patient {
+    Patient { id, nhs_number: None, demographics: Demographics::default(), replaced_by: None }
 }
 
 /// The one record that the local numbers are linked to; held where they are linked to two. A number that came with
@@ -114,7 +153,9 @@ fn the_one<'s>(
     for number in numbers {
         let Some((_, patient, merged)) = state.feed.numbers.iter().find(|(held, ..)| held == number) else { continue };
         match found {
-            Some((other, _)) if other.id != patient.id => return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE)),
+            Some((other, _)) if state.index.person_of(other).id != state.index.person_of(patient).id => {
+                return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
+            }
             Some((_, false)) => {}
             _ => found = Some((patient, *merged)),
         }
@@ -131,8 +172,9 @@ fn matched_by_number<'s>(held: &'s Patient, who: &Who) -> Result<&'s Patient, Re
     Ok(held)
 }
 
-fn same_person(held: &Patient, who: &Who, merged: bool) -> Result<(), Refusal> {
-    let numbers = held.nhs_number.zip(who.subject.nhs_number);
+fn same_person(held: &Patient, who: &Who, merged: bool, state: &State) -> Result<(), Refusal> {
+    let known = state.index.number_of(state.index.person_of(held));
+    let numbers = known.zip(who.subject.nhs_number);
     if numbers.is_some_and(|(held, said)| held != said) && !merged {
         return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
     }
@@ -181,6 +223,9 @@ fn updated(held: &Demographics, it: &Event, who: &Who, record: &mut Record, take
     if takes(Group::Restriction, said.restricted) {
         now.restricted = said.restricted;
     }
+    if takes(Group::Unidentified, said.unidentified || held.unidentified) {
+        now.unidentified = said.unidentified;
+    }
     now
 }
 
@@ -192,10 +237,13 @@ pub(super) fn update(it: &Event, who: &Who, state: &State) -> Result<Decision, R
 /// The record is no longer used; nothing that hangs on it is.
 pub(super) fn withdraw(it: &Event, who: &Who, state: &State) -> Result<Decision, Refusal> {
     let mut person = Person::resolve(it, who, state)?;
-    person.patient.replaced_by = Some(person.patient.id);
     person.taken.any = true;
-    person.changes.retain(|change| !matches!(change, Change::Patient(_)));
-    person.changes.insert(0, Change::Patient(person.patient.clone()));
+    // A record that follows another one is in nobody's way.
+    if person.record == person.patient.id {
+        person.patient.replaced_by = Some(person.patient.id);
+        person.changes.retain(|change| !matches!(change, Change::Patient(_)));
+        person.changes.insert(0, Change::Patient(person.patient.clone()));
+    }
     Ok(Decision { effect: Effect::Applied, ..person.decision() })
 }
 
@@ -203,7 +251,7 @@ pub(super) fn withdraw(it: &Event, who: &Who, state: &State) -> Result<Decision,
 pub(super) fn renumber(it: &Event, who: &Who, old: &[Identifier], state: &State) -> Result<Decision, Refusal> {
     let mut person = Person::resolve_by(it, who, old, state)?;
     for number in old {
-        person.changes.push(Change::Number { number: number.clone(), patient: person.patient.id, merged: false });
+        person.changes.push(Change::Number { number: number.clone(), patient: person.record, merged: false });
     }
     person.taken.any = true;
     Ok(person.decision())

@@ -55,8 +55,9 @@ pub(super) fn record(
     let carried = said.carried.clone().filter(|_| is_ours(held, content.is_some()));
     let carried = carried.map(|carried| (carried, who.subject.candidate));
     let mut changes = vec![write_referral(&referral, booked.filter(|_| referral.status.is_live()), carried)];
+    changes.extend(person.home(referral.id).filter(|_| held.is_none()));
     if let (false, Some((before, ..)), Some(booked)) = (referral.status.is_live(), held, booked) {
-        changes.extend(orphaned(before, booked));
+        changes.extend(orphaned(before, booked, state));
     }
     changes.extend(told(held.map(|(held, ..)| held), &referral, now).map(Change::Tell));
     for number in &said.keys {

@@ -1,0 +1,316 @@
+//! Which records are one person's: what rules link by themselves, what they ask a person, and what people decide.
+//!
+//! Only what is certain is linked automatically, and only where nothing that is known speaks against it. Whatever a
+//! person or a source has decided stays: rules neither part what they linked nor link what they parted.
+
+use super::refuse;
+use crate::booking::appointment::Appointment;
+use crate::booking::decision::{Change, Decision, Refusal, State};
+use crate::booking::identifier::PatientId;
+use crate::booking::index::{
+    Alike, Command, Decider, Evidence, Likeness, Link, Task, TaskKind, TaskState, Wish, task_id,
+};
+use crate::booking::patient::Patient;
+use crate::booking::referral::{Referral, ReferralStatus};
+use crate::issue::{
+    CREATE_RATE, Code, FEED_MERGE_LIVE, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE,
+    TASK_DECIDED, TASK_UNKNOWN,
+};
+
+/// How many times the usual number of new records is too many.
+const RATE_FACTOR: u32 = 3;
+
+/// What rules made of a record that is new or says something new.
+pub(super) struct Settled {
+    /// The record that stands for its person.
+    pub(super) person: Patient,
+    /// Links and entries of the worklist.
+    pub(super) changes: Vec<Change>,
+    /// A person is asked.
+    pub(super) asked: bool,
+}
+
+/// What is held of a record about which something new is said.
+#[derive(Clone, Copy)]
+pub(super) enum Held<'a> {
+    /// Nothing: it is new.
+    Nothing,
+    /// The record as it was. Much may hang on it, so it is only asked whether it is somebody else's too.
+    Record(&'a Patient),
+    /// The same, and nothing but the person is spoken of: it may be linked with all that hangs on it.
+    Alone(&'a Patient),
+}
+
+/// Links the record to the one person that it certainly is, or asks.
+pub(super) fn settle(record: &Patient, held: Held<'_>, state: &State) -> Settled {
+    let index = &state.index;
+    let own = match held {
+        Held::Nothing => record,
+        Held::Record(held) | Held::Alone(held) => index.person_of(held),
+    };
+    let own = if own.id == record.id { record } else { own };
+    let mut settled = Settled { person: own.clone(), changes: Vec::new(), asked: false };
+    let others = best_of_each_person(own.id, state);
+    let certain: Vec<&Alike> = others.iter().filter(|it| it.evidence.likeness == Likeness::Certain).copied().collect();
+    let linked = match certain.as_slice() {
+        [alike] if !matches!(held, Held::Record(_)) && !record.demographics.unidentified => linked(own, alike, state),
+        _ => None,
+    };
+    if let Some((person, changes)) = linked {
+        settled.person = person;
+        settled.changes = changes;
+    }
+    let person = settled.person.id;
+    for alike in others.into_iter().filter(|it| index.person_of(&it.record).id != person) {
+        let task = asked(record, alike, state);
+        settled.asked |= task.is_some();
+        settled.changes.extend(task.map(Change::Task));
+    }
+    settled
+}
+
+/// Of each other person the record that is most alike; none that a person has said to be somebody else's.
+fn best_of_each_person<'s>(own: PatientId, state: &'s State) -> Vec<&'s Alike> {
+    let index = &state.index;
+    let mut best: Vec<(PatientId, &Alike)> = Vec::new();
+    for alike in &index.alike {
+        let person = index.person_of(&alike.record).id;
+        let weight = |it: &Alike| (it.evidence.likeness, it.evidence.score);
+        match best.iter_mut().find(|(known, _)| *known == person) {
+            Some((_, known)) if weight(known) < weight(alike) => *known = alike,
+            Some(_) => {}
+            None if person != own && !index.are_parted(own, person) => best.push((person, alike)),
+            None => {}
+        }
+    }
+    best.into_iter().map(|(_, alike)| alike).collect()
+}
+
+fn linked(own: &Patient, alike: &Alike, state: &State) -> Option<(Patient, Vec<Change>)> {
+    let person = state.index.person_of(&alike.record);
+    let link = Link {
+        record: own.id,
+        to: alike.record.id,
+        linked: true,
+        by: Decider::Rules,
+        reason: String::new(),
+        evidence: Some(alike.evidence.clone()),
+    };
+    let changes = join(own, alike.record.id, person, link, state).ok()?;
+    Some((person.clone(), changes))
+}
+
+/// An entry of the worklist, unless the same was asked before and nothing is surer now.
+fn asked(record: &Patient, alike: &Alike, state: &State) -> Option<Task> {
+    let evidence = || Evidence { likeness: alike.evidence.likeness.min(Likeness::Probable), ..alike.evidence.clone() };
+    let before = state.index.task_about(record.id, alike.record.id);
+    let surer = match before {
+        Some(task) if matches!(task.state, TaskState::Open | TaskState::Left) => {
+            task.evidence.likeness < evidence().likeness
+        }
+        Some(_) => false,
+        None => true,
+    };
+    surer.then(|| Task::new(TaskKind::SamePerson, record.id.0, alike.record.id.0, evidence()))
+}
+
+/// `own`, which stands for a person, follows `to` from now on, and all that hangs on it hangs on the other person.
+/// `survivor`: the record that stands for that one's person.
+pub(super) fn join(
+    own: &Patient,
+    to: PatientId,
+    survivor: &Patient,
+    link: Link,
+    state: &State,
+) -> Result<Vec<Change>, Refusal> {
+    let index = &state.index;
+    if index.number_of(own).zip(index.number_of(survivor)).is_some_and(|(a, b)| a != b) {
+        return Err(refuse(&NUMBERS_DIFFER, ""));
+    }
+    let (referrals, appointments) = &index.belongings;
+    let live = |referral: &&Referral| matches!(referral.status, ReferralStatus::Active | ReferralStatus::OnHold);
+    let theirs: Vec<&Referral> = referrals.iter().filter(|referral| referral.patient == own.id).collect();
+    let clashes = theirs.iter().copied().filter(live).any(|referral| {
+        let same = |other: &Referral| (&other.service, other.category) == (&referral.service, referral.category);
+        referrals.iter().filter(live).any(|other| other.patient == survivor.id && same(other))
+    });
+    if clashes {
+        return Err(refuse(&FEED_MERGE_LIVE, ""));
+    }
+    let following = Patient { replaced_by: Some(to), ..own.clone() };
+    let mut changes = vec![Change::Patient(following), Change::Link(link)];
+    theirs.into_iter().for_each(|referral| changes.extend(moved(referral, appointments, survivor.id)));
+    Ok(changes)
+}
+
+/// A referral with its appointments, now another record's.
+fn moved(referral: &Referral, appointments: &[Appointment], patient: PatientId) -> Vec<Change> {
+    let hanging = || appointments.iter().filter(|it| it.referral == referral.id);
+    let booked = hanging().find(|it| it.status.is_current()).map(|appointment| appointment.id);
+    let referral = Referral { patient, ..referral.clone() };
+    let mut changes = vec![Change::Referral { worklist: referral.worklist(booked), referral, carried: None }];
+    changes.extend(hanging().map(|appointment| {
+        let appointment = Appointment { patient, ..appointment.clone() };
+        Change::Appointment { appointment, carried: None }
+    }));
+    changes
+}
+
+/// The record is its own again, with everything that came with it and with those that follow it.
+pub(super) fn part(record: &Patient, by: Decider, reason: String, state: &State) -> Result<Vec<Change>, Refusal> {
+    let index = &state.index;
+    let leader = record.replaced_by.filter(|leader| *leader != record.id);
+    let leader = leader.ok_or_else(|| refuse(&RECORD_NOT_LINKED, ""))?;
+    let followers = index.followers_of(record.id);
+    let (referrals, appointments) = &index.belongings;
+    let mut changes = vec![Change::Patient(Patient { replaced_by: None, ..record.clone() })];
+    for referral in referrals.iter().filter(|it| followers.contains(&index.home_of(it))) {
+        changes.extend(moved(referral, appointments, record.id));
+    }
+    let link =
+        Link { record: record.id, to: leader, linked: false, by: by.clone(), reason: reason.clone(), evidence: None };
+    changes.push(Change::Link(link));
+    changes.push(Change::Task(decided(record.id, leader, TaskState::Parted, by, reason, state)));
+    Ok(changes)
+}
+
+/// What was decided about two records, so that it is remembered.
+fn decided(a: PatientId, b: PatientId, state_after: TaskState, by: Decider, reason: String, state: &State) -> Task {
+    let known = state.index.task_about(a, b).cloned();
+    let evidence = || Evidence { likeness: Likeness::Possible, score: 0.0, rule: String::new(), fields: Vec::new() };
+    let task = known.unwrap_or_else(|| Task::new(TaskKind::SamePerson, a.0, b.0, evidence()));
+    Task { state: state_after, decided: Some((by, reason)), ..task }
+}
+
+/// What follows from somebody's wish.
+pub(super) fn follow(it: &Command, state: &State) -> Result<Decision, Refusal> {
+    match it.wish {
+        Wish::Link { record, to } => link(it, record, to, state),
+        Wish::Part { record } => {
+            let record = known(record, state)?;
+            let changes = part(record, it.by.clone(), it.reason.clone(), state)?;
+            Ok(decision(Patient { replaced_by: None, ..record.clone() }, changes))
+        }
+        Wish::Relink { record, to } => relink(it, record, to, state),
+        Wish::Settle { task, state: wanted } => settle_task(it, task, wanted, state),
+    }
+}
+
+fn known(id: PatientId, state: &State) -> Result<&Patient, Refusal> {
+    state.index.record(id).ok_or_else(|| refuse(&RECORD_UNKNOWN, ""))
+}
+
+fn link(it: &Command, record: PatientId, to: PatientId, state: &State) -> Result<Decision, Refusal> {
+    let (record, to) = (known(record, state)?, known(to, state)?);
+    let (own, survivor) = (state.index.person_of(record), state.index.person_of(to));
+    if own.id == survivor.id {
+        return Err(refuse(&RECORDS_ARE_ONE, ""));
+    }
+    let mut changes = join(own, to.id, survivor, said(it, own.id, to.id), state)?;
+    changes.push(Change::Task(decided(record.id, to.id, TaskState::Linked, it.by.clone(), it.reason.clone(), state)));
+    Ok(decision(survivor.clone(), changes))
+}
+
+fn said(it: &Command, record: PatientId, to: PatientId) -> Link {
+    Link { record, to, linked: true, by: it.by.clone(), reason: it.reason.clone(), evidence: None }
+}
+
+/// Parted and linked in one step, so that nobody sees the record between two people.
+fn relink(it: &Command, record: PatientId, to: PatientId, state: &State) -> Result<Decision, Refusal> {
+    let (record, to) = (known(record, state)?, known(to, state)?);
+    if state.index.followers_of(record.id).contains(&to.id) {
+        return Err(refuse(&RECORDS_ARE_ONE, ""));
+    }
+    let mut changes = part(record, it.by.clone(), it.reason.clone(), state)?;
+    let mut after = state.clone();
+    changes.iter().for_each(|change| take_in(&mut after, change));
+    let second = link(it, record.id, to.id, &after)?;
+    changes.extend(second.changes);
+    Ok(Decision { changes, ..second })
+}
+
+/// As far as a second step in the same command looks at it.
+fn take_in(state: &mut State, change: &Change) {
+    let index = &mut state.index;
+    match change {
+        Change::Patient(patient) => index.members.iter_mut().filter(|it| it.id == patient.id).for_each(|it| {
+            it.clone_from(patient);
+        }),
+        Change::Referral { referral, .. } => {
+            index.belongings.0.iter_mut().filter(|it| it.id == referral.id).for_each(|it| it.clone_from(referral));
+        }
+        Change::Appointment { appointment, .. } => {
+            let held = index.belongings.1.iter_mut().filter(|it| it.id == appointment.id);
+            held.for_each(|it| it.clone_from(appointment));
+        }
+        _ => {}
+    }
+}
+
+fn settle_task(it: &Command, id: uuid::Uuid, wanted: TaskState, state: &State) -> Result<Decision, Refusal> {
+    let task = state.index.tasks.iter().find(|task| task.id == id).ok_or_else(|| refuse(&TASK_UNKNOWN, ""))?;
+    if !matches!(task.state, TaskState::Open | TaskState::Left) {
+        return Err(refuse(&TASK_DECIDED, ""));
+    }
+    let done = Task { state: wanted, decided: Some((it.by.clone(), it.reason.clone())), ..task.clone() };
+    let (a, b) = (PatientId(task.pair.0), PatientId(task.pair.1));
+    let one = |state: &State| match (state.index.record(a), state.index.record(b)) {
+        (Some(a), Some(b)) => state.index.person_of(a).id == state.index.person_of(b).id,
+        _ => false,
+    };
+    if task.kind != TaskKind::SamePerson || wanted == TaskState::Left || (wanted == TaskState::Linked) == one(state) {
+        return Ok(Decision { patient: None, ..decision_of(vec![Change::Task(done)]) });
+    }
+    if wanted == TaskState::Linked {
+        return link(it, b, a, state);
+    }
+    // Whichever follows goes: the other one may be what everybody else follows.
+    let leader_of = |record: PatientId| state.index.record(record).and_then(|it| it.replaced_by);
+    let leaving = if leader_of(a) == Some(b) || leader_of(b).is_none() { a } else { b };
+    let parted = follow(&Command { wish: Wish::Part { record: leaving }, ..it.clone() }, state)?;
+    let changes = parted.changes.into_iter().chain([Change::Task(done)]).collect();
+    Ok(Decision { changes, ..parted })
+}
+
+fn decision(patient: Patient, changes: Vec<Change>) -> Decision {
+    Decision { patient: Some(patient), ..decision_of(changes) }
+}
+
+fn decision_of(changes: Vec<Change>) -> Decision {
+    Decision {
+        patient: None,
+        referral: None,
+        appointment: None,
+        changes,
+        notices: Vec::new(),
+        warnings: Vec::new(),
+        effect: Default::default(),
+    }
+}
+
+/// One more record of somebody whose identity is unproven: counted. Where there are too many, whatever would make one
+/// more is held from then on, until a person has looked at the source.
+pub(super) fn created(state: &State) -> Result<Vec<Change>, &'static Code> {
+    let limit = state.rules.unproven_per_hour;
+    if state.index.tasks.iter().any(|it| it.kind == TaskKind::CreateRate && it.state == TaskState::Open) {
+        return Err(&CREATE_RATE);
+    }
+    let (now, usual) = state.index.created;
+    let limit = if limit == 0 { u32::MAX } else { limit.max(usual.saturating_mul(RATE_FACTOR)) };
+    let mut changes = vec![Change::Created];
+    if limit == now + 1 {
+        changes.push(Change::Task(too_many(limit, state)));
+    }
+    Ok(changes)
+}
+
+/// From here on the source's new records are held.
+fn too_many(limit: u32, state: &State) -> Task {
+    let rule = format!("{limit} new records of unproven people within an hour; usual are {}", state.index.created.1);
+    let evidence = Evidence { likeness: Likeness::Certain, score: limit as f32, rule, fields: Vec::new() };
+    let pair = (uuid::Uuid::nil(), state.index.rate_id);
+    Task {
+        id: task_id(TaskKind::CreateRate, pair.0, pair.1),
+        ..Task::new(TaskKind::CreateRate, pair.0, pair.1, evidence)
+    }
+}

@@ -1,0 +1,370 @@
+//! The index of patients: who may be who, links, and the worklist.
+//!
+//! A look-up reads the few records that share a key with what is said, and no others; so it is cheap enough to be done
+//! in the writer's transaction, where nobody comes between looking and deciding.
+
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::column::{json, model};
+use super::fault::Fault;
+use super::state::{all, one, patient_by_id, text};
+use crate::booking::command::Subject;
+use crate::booking::decision::State;
+use crate::booking::identifier::{PatientId, ReferralId};
+use crate::booking::index::{IndexNeeds, Likeness, Link, Task, TaskKind, TaskState, task_id};
+use crate::booking::patient::Patient;
+use crate::reconcile::lookup::{self, Neighbour};
+use crate::store::Message;
+
+/// Records of one key that are looked at. More have it only where it says next to nothing.
+const KEY_MAX: usize = 256;
+const HOUR_MICROSECONDS: i64 = 3_600_000_000;
+/// So many days are looked back for what is usual at this hour.
+const USUAL_DAYS: i64 = 28;
+
+/// Everything that the command needs and that is there. What is looked up before says which records it is about.
+pub(super) fn load(
+    conn: &Connection,
+    needs: &IndexNeeds<'_>,
+    message: &Message,
+    state: &mut State,
+) -> Result<(), Fault> {
+    let mut records = needs.records.clone();
+    if let Some(task) = needs.task.map(|task| task_find(conn, task)).transpose()?.flatten() {
+        records.extend([PatientId(task.pair.0), PatientId(task.pair.1)]);
+        state.index.tasks.push(task);
+    }
+    records.extend(named(state));
+    for record in records {
+        add_members(conn, record, state)?;
+    }
+    if let Some(subject) = needs.said {
+        add_alike(conn, subject, message, state)?;
+        load_rate(conn, subject, message, state)?;
+    }
+    let certain = state.index.alike.iter().any(|it| it.evidence.likeness == Likeness::Certain);
+    if needs.belongings || certain {
+        add_belongings(conn, state)?;
+    }
+    if needs.belongings || !state.index.alike.is_empty() {
+        add_tasks(conn, state)?;
+    }
+    add_homes(conn, state)
+}
+
+/// The records that were found by number or by name.
+fn named(state: &State) -> Vec<PatientId> {
+    let referral = state.referral.iter().map(|(_, patient)| patient);
+    let appointment = state.appointment.iter().map(|(_, _, patient)| patient);
+    let numbers = state.feed.numbers.iter().map(|(_, patient, _)| patient);
+    let booked = state.feed.bookings.iter().map(|held| &held.patient);
+    let referred = state.feed.referrals.iter().map(|(_, patient, _)| patient);
+    let all = state.patient.iter().chain(referral).chain(appointment).chain(numbers).chain(booked).chain(referred);
+    all.map(|patient| patient.id).collect()
+}
+
+/// A record and all that are linked to it, by however many steps.
+fn members(conn: &Connection, record: PatientId) -> Result<Vec<Patient>, Fault> {
+    const LINKED: &str = "SELECT 1 FROM patient_link WHERE record_id = ?1 OR to_id = ?1";
+    const ALL: &str = "WITH RECURSIVE
+        leader (id) AS (VALUES (?1) UNION SELECT to_id FROM patient_link JOIN leader ON record_id = leader.id),
+        member (id) AS (SELECT id FROM leader UNION SELECT record_id FROM patient_link JOIN member ON to_id = member.id)
+        SELECT model FROM patient WHERE id IN (SELECT id FROM member) ORDER BY seq";
+    if !conn.prepare_cached(LINKED)?.exists([record.0.as_bytes()])? {
+        return Ok(patient_by_id(conn, record)?.into_iter().collect());
+    }
+    all(conn, ALL, &[record.0.as_bytes()])?.iter().map(|found| model(found)).collect()
+}
+
+fn add_members(conn: &Connection, record: PatientId, state: &mut State) -> Result<(), Fault> {
+    if state.index.record(record).is_none() {
+        let found = members(conn, record)?;
+        state.index.members.extend(found);
+    }
+    Ok(())
+}
+
+/// Records that may be the same person's as somebody of whom this is said. None is looked for where it says nothing
+/// that was not known of the record.
+fn add_alike(conn: &Connection, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
+    let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
+    let own: Vec<PatientId> = own_records(state);
+    for record in &own {
+        let held = one(conn, "SELECT keys FROM patient WHERE id = ?1", &[record.0.as_bytes()], |row| row.get(0))?;
+        let held = unpacked(held.flatten());
+        if keys.iter().all(|key| held.contains(key)) {
+            return Ok(());
+        }
+    }
+    let mut found: Vec<(i64, Patient)> = Vec::new();
+    add_keyed(conn, &keys, &mut found)?;
+    let first = found.len();
+    let judged = judge(conn, subject, &found, message, state)?;
+    // Whoever is certain must not be taken for certain where somebody else is as much alike to them.
+    let certain: Vec<usize> = (0..first).filter(|at| judged[*at].as_ref().is_some_and(is_certain)).collect();
+    for at in certain {
+        let keys = lookup::keys_of(found[at].1.nhs_number, &found[at].1.demographics);
+        add_keyed(conn, &keys, &mut found)?;
+    }
+    let judged = if first < found.len() { judge(conn, subject, &found, message, state)? } else { judged };
+    let alike = judged.into_iter().take(first).flatten();
+    state.index.alike = alike.filter(|it| !own.contains(&it.record.id)).collect();
+    Ok(())
+}
+
+fn is_certain(alike: &crate::booking::index::Alike) -> bool {
+    alike.evidence.likeness == Likeness::Certain
+}
+
+/// The records that the subject is known to be: found by its numbers.
+fn own_records(state: &State) -> Vec<PatientId> {
+    let numbers = state.feed.numbers.iter().map(|(_, patient, _)| patient.id);
+    state.patient.iter().map(|patient| patient.id).chain(numbers).collect()
+}
+
+/// Records that have one of the keys and are in use or linked.
+fn add_keyed(conn: &Connection, keys: &[u64], found: &mut Vec<(i64, Patient)>) -> Result<(), Fault> {
+    let mut find = conn.prepare_cached("SELECT patient FROM patient_key WHERE key = ?1 LIMIT ?2")?;
+    let mut get = conn.prepare_cached("SELECT model FROM patient WHERE seq = ?1")?;
+    for key in keys {
+        let places: Vec<i64> =
+            find.query_map((*key as i64, KEY_MAX as i64), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        if places.len() == KEY_MAX {
+            tracing::warn!("a key of the index of patients has too many records: some were not looked at");
+        }
+        for place in places {
+            if found.iter().all(|(known, _)| *known != place) {
+                let patient: Patient = model(&get.query_row([place], text)?)?;
+                if patient.replaced_by != Some(patient.id) {
+                    found.push((place, patient));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+type Judged = Vec<Option<crate::booking::index::Alike>>;
+
+fn judge(
+    conn: &Connection,
+    subject: &Subject,
+    found: &[(i64, Patient)],
+    message: &Message,
+    state: &mut State,
+) -> Result<Judged, Fault> {
+    for (_, patient) in found {
+        add_members(conn, patient.id, state)?;
+    }
+    let neighbours: Vec<Neighbour<'_>> =
+        found.iter().map(|(_, record)| Neighbour { record, person: state.index.person_of(record).id }).collect();
+    // Others of the same people, who share no key: none of them may be known to be somebody else.
+    let known = |id: PatientId| found.iter().any(|(_, patient)| patient.id == id);
+    let people: Vec<PatientId> = neighbours.iter().map(|it| it.person).collect();
+    let others = state.index.members.iter().filter(|it| !known(it.id));
+    let others = others
+        .map(|record| Neighbour { record, person: state.index.person_of(record).id })
+        .filter(|it| people.contains(&it.person));
+    let all: Vec<Neighbour<'_>> = neighbours.iter().copied().chain(others).collect();
+    let mut judged = lookup::alike(subject.nhs_number, &subject.demographics, &all, message.received_at);
+    judged.truncate(found.len());
+    Ok(judged)
+}
+
+/// What hangs on the people that were looked up.
+fn add_belongings(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+    for person in people(state) {
+        let referrals = all(conn, "SELECT model FROM referral WHERE patient_id = ?1", &[person.0.as_bytes()])?;
+        let appointments = all(conn, "SELECT model FROM appointment WHERE patient_id = ?1", &[person.0.as_bytes()])?;
+        for referral in &referrals {
+            state.index.belongings.0.push(model(referral)?);
+        }
+        for appointment in &appointments {
+            state.index.belongings.1.push(model(appointment)?);
+        }
+    }
+    Ok(())
+}
+
+fn people(state: &State) -> Vec<PatientId> {
+    let mut people: Vec<PatientId> =
+        state.index.members.iter().map(|record| state.index.person_of(record).id).collect();
+    people.sort();
+    people.dedup();
+    people
+}
+
+/// Referrals that came with another record than the one that they hang on. Only linked records have such.
+fn add_homes(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+    let linked: Vec<PatientId> =
+        people(state).into_iter().filter(|person| 1 < state.index.members_of(*person).count()).collect();
+    for person in linked {
+        let mut list =
+            conn.prepare_cached("SELECT id, record_id FROM referral WHERE patient_id = ?1 AND record_id IS NOT NULL")?;
+        let rows = list.query_map([person.0.as_bytes()], |row| {
+            Ok((ReferralId(super::column::id(row, 0)?), PatientId(super::column::id(row, 1)?)))
+        })?;
+        for row in rows {
+            state.index.homes.push(row?);
+        }
+    }
+    Ok(())
+}
+
+/// What was asked or decided about the records that were looked up.
+fn add_tasks(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+    const OF: &str = "SELECT model FROM task WHERE a = ?1 UNION SELECT model FROM task WHERE b = ?1";
+    let mut known: HashMap<Uuid, Task> = state.index.tasks.drain(..).map(|task| (task.id, task)).collect();
+    let alike = state.index.alike.iter().map(|it| it.record.id);
+    let ids: Vec<PatientId> = state.index.members.iter().map(|it| it.id).chain(alike).collect();
+    for record in ids {
+        for found in all(conn, OF, &[record.0.as_bytes()])? {
+            let task: Task = model(&found)?;
+            known.insert(task.id, task);
+        }
+    }
+    state.index.tasks = known.into_values().collect();
+    state.index.tasks.sort_by_key(|task| task.id);
+    Ok(())
+}
+
+/// How many records of unproven people the source makes, and whether it is held for that.
+fn load_rate(conn: &Connection, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
+    if state.rules.unproven_per_hour == 0 || subject.nhs_number.is_some() {
+        return Ok(());
+    }
+    const NOW: &str = "SELECT n FROM create_rate WHERE source = ?1 AND hour = ?2";
+    const USUAL: &str = "SELECT coalesce(sum(n), 0) FROM create_rate
+        WHERE source = ?1 AND ?2 - 24 * ?3 <= hour AND hour < ?2 AND (?2 - hour) % 24 = 0";
+    let hour = hour_of(message);
+    let count = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
+    let now = one(conn, NOW, &[&message.caller, &hour], count)?.unwrap_or_default();
+    let usual = one(conn, USUAL, &[&message.caller, &hour, &USUAL_DAYS], count)?.unwrap_or_default();
+    state.index.created = (now, usual.div_ceil(USUAL_DAYS as u32));
+    state.index.rate_id = rate_id(&message.caller);
+    let task = task_id(TaskKind::CreateRate, Uuid::nil(), state.index.rate_id);
+    state.index.tasks.extend(task_find(conn, task)?);
+    Ok(())
+}
+
+fn hour_of(message: &Message) -> i64 {
+    message.received_at.as_microsecond().div_euclid(HOUR_MICROSECONDS)
+}
+
+/// Stands for a source.
+fn rate_id(source: &str) -> Uuid {
+    const NAMESPACE: Uuid = Uuid::from_u128(0x6f6e_7761_7264_4000_8000_7261_7465_0001);
+    Uuid::new_v5(&NAMESPACE, source.as_bytes())
+}
+
+/// One more record of an unproven person.
+pub(super) fn created_write(conn: &Connection, message: &Message) -> Result<(), Fault> {
+    conn.prepare_cached(
+        "INSERT INTO create_rate (source, hour, n) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET n = n + 1",
+    )?
+    .execute((&message.caller, hour_of(message)))?;
+    Ok(())
+}
+
+/// The record follows another one, or no longer. What hangs on it remembers the record that it came with, until it
+/// hangs on that one again.
+pub(super) fn link_write(conn: &Connection, message: &Message, link: &Link) -> Result<(), Fault> {
+    let (record, at) = (link.record.0.as_bytes(), message.received_at.as_microsecond());
+    if link.linked {
+        conn.prepare_cached("UPDATE referral SET record_id = patient_id WHERE patient_id = ?1 AND record_id IS NULL")?
+            .execute([record])?;
+        conn.prepare_cached(
+            "INSERT INTO patient_link (record_id, to_id, model, linked_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET to_id = excluded.to_id, model = excluded.model, linked_at = excluded.linked_at",
+        )?
+        .execute((record, link.to.0.as_bytes(), json(link)?, at))?;
+    } else {
+        conn.prepare_cached("UPDATE referral SET record_id = NULL WHERE patient_id = ?1 AND record_id = patient_id")?
+            .execute([record])?;
+        conn.prepare_cached("DELETE FROM patient_link WHERE record_id = ?1")?.execute([record])?;
+    }
+    conn.prepare_cached("INSERT INTO patient_event (message_id, record_id, at, model) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((message.id.as_bytes(), record, at, json(link)?))?;
+    Ok(())
+}
+
+/// The record that a referral came with.
+pub(super) fn home_write(conn: &Connection, referral: ReferralId, record: PatientId) -> Result<(), Fault> {
+    conn.prepare_cached("UPDATE referral SET record_id = nullif(?2, patient_id) WHERE id = ?1")?
+        .execute((referral.0.as_bytes(), record.0.as_bytes()))?;
+    Ok(())
+}
+
+/// An entry of the worklist, as it stands now.
+pub(super) fn task_write(conn: &Connection, message: &Message, task: &Task) -> Result<(), Fault> {
+    let at = message.received_at.as_microsecond();
+    conn.prepare_cached(
+        "INSERT INTO task (id, kind, a, b, source, grade, state, raised_at, raised_by, decided_at, model)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (id) DO UPDATE SET grade = excluded.grade, state = excluded.state,
+             decided_at = excluded.decided_at, model = excluded.model",
+    )?
+    .execute((
+        task.id.as_bytes(),
+        task.kind.as_str(),
+        task.pair.0.as_bytes(),
+        task.pair.1.as_bytes(),
+        &message.caller,
+        task.evidence.likeness.as_str(),
+        task.state.as_str(),
+        at,
+        message.id.as_bytes(),
+        (task.state != TaskState::Open).then_some(at),
+        json(task)?,
+    ))?;
+    Ok(())
+}
+
+/// An entry of the worklist.
+pub(super) fn task_find(conn: &Connection, id: Uuid) -> Result<Option<Task>, Fault> {
+    let found = one(conn, "SELECT model FROM task WHERE id = ?1", &[id.as_bytes()], text)?;
+    found.map(|task| model(&task)).transpose()
+}
+
+/// What the record is found by from now on. `before`: what it was found by, in one piece.
+pub(super) fn keys_write(conn: &Connection, seq: i64, before: Option<Vec<u8>>, patient: &Patient) -> Result<(), Fault> {
+    let keys = lookup::keys_of(patient.nhs_number, &patient.demographics);
+    let packed: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
+    if before.as_deref().unwrap_or_default() == packed {
+        return Ok(());
+    }
+    let before = unpacked(before);
+    let mut remove = conn.prepare_cached("DELETE FROM patient_key WHERE key = ?1 AND patient = ?2")?;
+    for key in before.iter().filter(|key| !keys.contains(key)) {
+        remove.execute((*key as i64, seq))?;
+    }
+    let mut add = conn.prepare_cached("INSERT OR IGNORE INTO patient_key (key, patient) VALUES (?1, ?2)")?;
+    for key in keys.iter().filter(|key| !before.contains(key)) {
+        add.execute((*key as i64, seq))?;
+    }
+    conn.prepare_cached("UPDATE patient SET keys = ?2 WHERE seq = ?1")?.execute((seq, packed))?;
+    Ok(())
+}
+
+fn unpacked(keys: Option<Vec<u8>>) -> Vec<u64> {
+    let keys = keys.unwrap_or_default();
+    keys.chunks_exact(8).map(|key| key.try_into().map_or(0, u64::from_le_bytes)).collect()
+}
+
+/// Keys of all records, for a file that had none.
+pub(super) fn key_all(conn: &Connection) -> Result<(), Fault> {
+    let mut from = 0;
+    loop {
+        let mut list = conn.prepare("SELECT seq, model FROM patient WHERE ?1 < seq ORDER BY seq LIMIT 1000")?;
+        let rows = list.query_map([from], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+        let rows: Vec<(i64, String)> = rows.collect::<Result<_, _>>()?;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        from = *last;
+        for (seq, patient) in &rows {
+            keys_write(conn, *seq, None, &model(patient)?)?;
+        }
+    }
+}

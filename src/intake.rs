@@ -4,6 +4,7 @@
 pub mod content;
 pub mod examine;
 pub mod hl7;
+pub mod index;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

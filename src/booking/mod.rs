@@ -18,3 +18,4 @@ pub mod decide;
 pub mod decision;
 pub mod feed;
 pub mod index;
+pub mod person;

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::booking::command::Command;
+use crate::booking::command::{Command, Subject};
 use crate::booking::decision::{Decision, Refusal, State};
 use crate::booking::feed::{Effect, Telling};
-use crate::booking::identifier::ServiceId;
+use crate::booking::identifier::{Identifier, PatientId, ServiceId};
+use crate::booking::index::{Alike, Likeness, Link, Task, TaskState};
 use crate::booking::nhs_number::NhsNumber;
+use crate::booking::patient::Patient;
 use crate::booking::service::Service;
 use crate::booking::slot::SlotStatus;
 use crate::issue::Issue;
@@ -393,6 +395,29 @@ pub struct Page {
     pub limit: usize,
 }
 
+/// An entry of the worklist and when it came about.
+#[derive(Clone, Debug, serde::Serialize)]
+#[allow(missing_docs)]
+pub struct TaskRow {
+    #[serde(flatten)]
+    pub task: Task,
+    /// The channel, system or person by whose message it was raised.
+    pub source: String,
+    pub raised_at: Timestamp,
+    pub decided_at: Option<Timestamp>,
+}
+
+/// Which entries of the worklist.
+#[derive(Clone, Debug)]
+pub struct TaskPage {
+    /// In this state …
+    pub state: TaskState,
+    /// … and at least as sure.
+    pub at_least: Likeness,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// A future that the caller of the store waits for.
 pub type Pending<T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
@@ -458,6 +483,21 @@ pub trait Store: Send + Sync {
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
     /// What referrers are to be told of what hospitals changed, oldest first.
     fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError>;
+
+    /// All records that are linked to this one, the one that stands for the person first; none: there is no such one.
+    fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError>;
+    /// Everybody who has this identifier: the records that stand for them.
+    fn patient_search(&self, identifier: &Identifier) -> Result<Vec<PatientId>, StoreError>;
+    /// Who may be the person of whom this is said, with the record that stands for each.
+    fn patient_match(&self, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, StoreError>;
+    /// When these records were linked and parted, oldest first.
+    fn patient_history(&self, id: PatientId) -> Result<Vec<(Timestamp, Link)>, StoreError>;
+    /// Entries of the worklist, oldest first.
+    fn task_list(&self, page: &TaskPage) -> Result<Vec<TaskRow>, StoreError>;
+    /// One entry of the worklist.
+    fn task_show(&self, id: Uuid) -> Result<Option<TaskRow>, StoreError>;
+    /// How many entries of the worklist are open, of each kind and grade.
+    fn task_counts(&self) -> Result<Vec<(String, String, u64)>, StoreError>;
 
     /// How sure it is that it can make things durable; reads no disk.
     fn health(&self) -> Health;

@@ -21,6 +21,7 @@ mod hl7_gateway;
 mod hl7_order;
 mod hl7_peers;
 mod hl7_programs;
+mod index;
 mod load;
 mod matching;
 mod matching_files;

@@ -9,7 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use onward::booking::identifier::ServiceId;
+use onward::booking::command::Subject;
+use onward::booking::identifier::{Identifier, PatientId, ServiceId};
+use onward::booking::index::{Alike, Link};
+use onward::booking::patient::Patient;
 use onward::booking::service::Service;
 use onward::config;
 use onward::status::{Certificate, DestinationHealth, Heartbeat, StatusServer, StatusSources};
@@ -115,6 +118,27 @@ impl Store for FakeStore {
         unimplemented!()
     }
     fn tellings(&self, _: usize) -> Result<Vec<onward::booking::feed::Telling>, StoreError> {
+        unimplemented!()
+    }
+    fn patient_records(&self, _: PatientId) -> Outcome<Vec<Patient>> {
+        unimplemented!()
+    }
+    fn patient_search(&self, _: &Identifier) -> Outcome<Vec<PatientId>> {
+        unimplemented!()
+    }
+    fn patient_match(&self, _: &Subject) -> Outcome<Vec<(PatientId, Alike)>> {
+        unimplemented!()
+    }
+    fn patient_history(&self, _: PatientId) -> Outcome<Vec<(Timestamp, Link)>> {
+        unimplemented!()
+    }
+    fn task_list(&self, _: &TaskPage) -> Outcome<Vec<TaskRow>> {
+        unimplemented!()
+    }
+    fn task_show(&self, _: Uuid) -> Outcome<Option<TaskRow>> {
+        unimplemented!()
+    }
+    fn task_counts(&self) -> Outcome<Vec<(String, String, u64)>> {
         unimplemented!()
     }
     fn close(&self) {}

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::state::{all, one, patient_by_id, text};
 use crate::booking::command::Subject;
 use crate::booking::decision::State;
 use crate::booking::identifier::{PatientId, ReferralId};
-use crate::booking::index::{IndexNeeds, Likeness, Link, Task, TaskKind, TaskState, task_id};
+use crate::booking::index::{Alike, IndexNeeds, Likeness, Link, Task, TaskKind, TaskState, task_id};
 use crate::booking::patient::Patient;
 use crate::reconcile::lookup::{self, Neighbour};
 use crate::store::Message;
@@ -67,7 +68,7 @@ fn named(state: &State) -> Vec<PatientId> {
 }
 
 /// A record and all that are linked to it, by however many steps.
-fn members(conn: &Connection, record: PatientId) -> Result<Vec<Patient>, Fault> {
+pub(super) fn members(conn: &Connection, record: PatientId) -> Result<Vec<Patient>, Fault> {
     const LINKED: &str = "SELECT 1 FROM patient_link WHERE record_id = ?1 OR to_id = ?1";
     const ALL: &str = "WITH RECURSIVE
         leader (id) AS (VALUES (?1) UNION SELECT to_id FROM patient_link JOIN leader ON record_id = leader.id),
@@ -99,23 +100,36 @@ fn add_alike(conn: &Connection, subject: &Subject, message: &Message, state: &mu
             return Ok(());
         }
     }
+    let mut alike = neighbours(conn, subject, message.received_at, state)?;
+    alike.retain(|it| !own.contains(&it.record.id));
+    state.index.alike = alike;
+    Ok(())
+}
+
+/// Records that may be the same person's. Those that were looked at, and all that are linked to them, are among the
+/// members of the state afterwards.
+pub(super) fn neighbours(
+    conn: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+    state: &mut State,
+) -> Result<Vec<Alike>, Fault> {
+    let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
     let mut found: Vec<(i64, Patient)> = Vec::new();
     add_keyed(conn, &keys, &mut found)?;
     let first = found.len();
-    let judged = judge(conn, subject, &found, message, state)?;
+    let judged = judge(conn, subject, &found, now, state)?;
     // Whoever is certain must not be taken for certain where somebody else is as much alike to them.
     let certain: Vec<usize> = (0..first).filter(|at| judged[*at].as_ref().is_some_and(is_certain)).collect();
     for at in certain {
         let keys = lookup::keys_of(found[at].1.nhs_number, &found[at].1.demographics);
         add_keyed(conn, &keys, &mut found)?;
     }
-    let judged = if first < found.len() { judge(conn, subject, &found, message, state)? } else { judged };
-    let alike = judged.into_iter().take(first).flatten();
-    state.index.alike = alike.filter(|it| !own.contains(&it.record.id)).collect();
-    Ok(())
+    let judged = if first < found.len() { judge(conn, subject, &found, now, state)? } else { judged };
+    Ok(judged.into_iter().take(first).flatten().collect())
 }
 
-fn is_certain(alike: &crate::booking::index::Alike) -> bool {
+fn is_certain(alike: &Alike) -> bool {
     alike.evidence.likeness == Likeness::Certain
 }
 
@@ -147,13 +161,13 @@ fn add_keyed(conn: &Connection, keys: &[u64], found: &mut Vec<(i64, Patient)>) -
     Ok(())
 }
 
-type Judged = Vec<Option<crate::booking::index::Alike>>;
+type Judged = Vec<Option<Alike>>;
 
 fn judge(
     conn: &Connection,
     subject: &Subject,
     found: &[(i64, Patient)],
-    message: &Message,
+    now: Timestamp,
     state: &mut State,
 ) -> Result<Judged, Fault> {
     for (_, patient) in found {
@@ -169,7 +183,7 @@ fn judge(
         .map(|record| Neighbour { record, person: state.index.person_of(record).id })
         .filter(|it| people.contains(&it.person));
     let all: Vec<Neighbour<'_>> = neighbours.iter().copied().chain(others).collect();
-    let mut judged = lookup::alike(subject.nhs_number, &subject.demographics, &all, message.received_at);
+    let mut judged = lookup::alike(subject.nhs_number, &subject.demographics, &all, now);
     judged.truncate(found.len());
     Ok(judged)
 }

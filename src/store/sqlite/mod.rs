@@ -21,6 +21,7 @@ mod feed;
 mod index;
 mod journal;
 mod outbox;
+mod people;
 mod pulse;
 mod queue;
 mod reader;
@@ -55,11 +56,14 @@ use self::submission::{Desk, Submission};
 use self::writer::{Answer as Channel, Job, Writer};
 use super::{
     Answer, DecideFn, FeedRow, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending,
-    Settlement, SlotQuery, SlotRow, Store, StoreError, Verdict, Work,
+    Settlement, SlotQuery, SlotRow, Store, StoreError, TaskPage, TaskRow, Verdict, Work,
 };
+use crate::booking::command::Subject;
 use crate::booking::decision::Rules;
 use crate::booking::feed::Telling;
-use crate::booking::identifier::ServiceId;
+use crate::booking::identifier::{Identifier, PatientId, ServiceId};
+use crate::booking::index::{Alike, Link};
+use crate::booking::patient::Patient;
 use crate::booking::service::Service;
 
 /// How the store works.
@@ -264,6 +268,34 @@ impl Store for SqliteStore {
 
     fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError> {
         self.readers.read(|conn| feed::tellings(conn, limit))
+    }
+
+    fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError> {
+        self.readers.read(|conn| people::records(conn, id))
+    }
+
+    fn patient_search(&self, identifier: &Identifier) -> Result<Vec<PatientId>, StoreError> {
+        self.readers.read(|conn| people::search(conn, identifier))
+    }
+
+    fn patient_match(&self, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, StoreError> {
+        self.readers.read(|conn| people::find(conn, subject))
+    }
+
+    fn patient_history(&self, id: PatientId) -> Result<Vec<(Timestamp, Link)>, StoreError> {
+        self.readers.read(|conn| people::history(conn, id))
+    }
+
+    fn task_list(&self, page: &TaskPage) -> Result<Vec<TaskRow>, StoreError> {
+        self.readers.read(|conn| people::tasks(conn, page))
+    }
+
+    fn task_show(&self, id: Uuid) -> Result<Option<TaskRow>, StoreError> {
+        self.readers.read(|conn| people::task(conn, id))
+    }
+
+    fn task_counts(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
+        self.readers.read(people::task_counts)
     }
 
     fn health(&self) -> Health {

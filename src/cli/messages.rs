@@ -15,6 +15,8 @@ use crate::store::{Answer, FEED_STATES, FeedRow, IssueRow, MessageRow, Page};
 
 mod decide;
 
+pub(super) use decide::{person, refuse_blank};
+
 /// Look at what came in and what became of it.
 #[derive(Debug, Subcommand)]
 pub enum MessagesCommand {

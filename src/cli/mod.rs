@@ -14,6 +14,7 @@ pub mod man;
 pub mod matching;
 pub mod messages;
 pub mod outbox;
+pub mod patients;
 pub mod place;
 pub mod profiles;
 pub mod serve;
@@ -21,6 +22,7 @@ pub mod slots;
 mod table;
 pub mod tls;
 pub mod validate;
+pub mod worklist;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -76,6 +78,12 @@ pub enum Command {
     Validate(validate::ValidateArgs),
     /// Put a gateway on this machine under load, and measure it.
     Load(load::LoadCommand),
+    /// Look at what a person has to decide about records, and decide it.
+    #[command(subcommand)]
+    Worklist(worklist::WorklistCommand),
+    /// Look at people and their records; link records and part them.
+    #[command(subcommand)]
+    Patients(patients::PatientsCommand),
     /// Find out who is who in a file of patients, or between two.
     Match(matching::MatchArgs),
     /// Print a completion script for a shell.
@@ -113,6 +121,8 @@ impl Cli {
             Command::Hl7(command) => command.run(self.json),
             Command::Load(command) => command.run(self.json),
             Command::Validate(args) => args.run(self.json),
+            Command::Worklist(command) => command.run(self.json),
+            Command::Patients(command) => command.run(self.json),
             Command::Match(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),

@@ -413,3 +413,39 @@ proptest! {
         }
     }
 }
+
+fn onward(fresh: &Fresh, args: &[&str]) -> (i32, String) {
+    let dir = fresh.file.parent().unwrap();
+    std::fs::write(dir.join("onward.toml"), "[store]\npath = \"onward.db\"\n").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onward"));
+    let out = command.args(args).args(["--dir".as_ref(), dir.as_os_str()]).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+    (out.status.code().unwrap(), text)
+}
+
+#[test]
+fn a_person_sees_both_sides_and_decides_with_a_reason() {
+    let fresh = fresh(0);
+    send(&fresh, &message(0, "ADT^A28", &[&Who { nhs: "9990000018", ..PRIYA.numbered("P1") }.pid()]));
+    send(&fresh, &message(1, "ADT^A28", &[&Who { street: "", phone: "", ..PRIYA.numbered("P2") }.pid()]));
+    let id = tasks(&fresh, TaskState::Open)[0].task.id.to_string();
+    let (code, listed) = onward(&fresh, &["worklist", "list"]);
+    assert!(code == 0 && listed.contains(&id) && listed.contains("same-person"), "{listed}");
+    let (_, shown) = onward(&fresh, &["worklist", "show", &id]);
+    for text in ["9990000018", "given_name", "PRIYA", "birth_date", "1988-02-17", "COMPARES"] {
+        assert!(shown.contains(text), "{text} is not in\n{shown}");
+    }
+    assert_eq!(onward(&fresh, &["worklist", "decide", &id, "link"]).0, 1);
+    assert_eq!(onward(&fresh, &["worklist", "decide", &id, "link", "--reason", " "]).0, 1);
+    let (code, done) = onward(&fresh, &["worklist", "decide", &id, "link", "--reason", "same passport", "--json"]);
+    assert!(code == 0 && done.contains("linked"), "{done}");
+    let person = fresh.store.patient_records(PatientId(tasks(&fresh, TaskState::Linked)[0].task.pair.0)).unwrap();
+    let (_, shown) = onward(&fresh, &["patients", "show", &person[0].id.to_string()]);
+    assert!(shown.contains("same passport") && shown.contains("FROM RECORD"), "{shown}");
+    let (code, parted) =
+        onward(&fresh, &["patients", "part", &person[1].id.to_string(), "--reason", "a cousin of that name"]);
+    assert!(code == 0 && parted.contains(&format!("of the person {}", person[1].id)), "{parted}");
+    assert_eq!(people(&fresh), 2);
+    let (code, again) = onward(&fresh, &["patients", "part", &person[1].id.to_string(), "--reason", "again"]);
+    assert!(code == 1 && again.contains("ONW-7003"), "{again}");
+}

@@ -99,7 +99,8 @@ fn feed(config: &Config, name: &str) -> anyhow::Result<Feed> {
     Ok(app::feed(channel)?)
 }
 
-fn refuse_blank(reason: &str) -> Result<(), CallerFault> {
+/// A decision without a reason helps nobody.
+pub(crate) fn refuse_blank(reason: &str) -> Result<(), CallerFault> {
     let blank = || CallerFault("--reason must say why".to_owned());
     (!reason.trim().is_empty()).then_some(()).ok_or_else(blank)
 }
@@ -109,7 +110,8 @@ fn settles(message: Uuid, as_what: Settled, reason: &str) -> Settles {
     Settles { message, as_what, who: person(), why: reason.trim().to_owned() }
 }
 
-fn person() -> String {
+/// Who decides, as far as this machine knows.
+pub(crate) fn person() -> String {
     ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "somebody".to_owned())
 }
 

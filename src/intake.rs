@@ -44,6 +44,8 @@ pub struct Caller {
     pub system: String,
     /// Whom it may act for.
     pub organisations: Organisations,
+    /// It may ask the index of patients and change it.
+    pub index: bool,
 }
 
 /// Renders what a destination is to be told; `None`: the service has no destination.

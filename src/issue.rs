@@ -257,6 +257,7 @@ codes! {
     NUMBERS_DIFFER "ONW-7007" Error "conflict" Conflict "The records have different proven NHS numbers: one of the numbers must be put right first."
     PERSON_ALIKE "ONW-7008" Warning "business-rule" BadRequest "The record may be the same person's as another one: it stays apart until a person has decided."
     PERSON_LINKED "ONW-7009" Information "informational" BadRequest "The record was linked to a person who is known already."
+    ROLE_MISSING "ONW-7010" Error "forbidden" Forbidden "The system does not have the role that this asks for."
 
     STORE_UNAVAILABLE "ONW-9001" Error "transient" Unavailable "The gateway cannot keep messages safely now: send the same again later."
     INTERNAL "ONW-9002" Error "exception" Internal "The gateway failed; its operator has been told."

@@ -38,6 +38,14 @@ pub enum Kind {
     ServiceRequestRead,
     Validate,
     Schema,
+    PatientSearch,
+    PatientRead,
+    PatientMatch,
+    PatientLinks,
+    PatientMerge,
+    PatientUnmerge,
+    TaskSearch,
+    TaskRead,
 }
 
 /// The path that answers with something else than a FHIR resource.
@@ -91,6 +99,39 @@ pub static INTERACTIONS: &[Interaction] = &[
         summary: "the same of a resource of this type",
     },
     Interaction { method: "GET", path: SCHEMA, kind: Kind::Schema, summary: "a profile as a JSON Schema 2020-12" },
+    Interaction {
+        method: "GET",
+        path: "/Patient",
+        kind: Kind::PatientSearch,
+        summary: "the person with an identifier (role `index`, as all that follow)",
+    },
+    Interaction { method: "GET", path: "/Patient/{id}", kind: Kind::PatientRead, summary: "one person" },
+    Interaction {
+        method: "POST",
+        path: "/Patient/$match",
+        kind: Kind::PatientMatch,
+        summary: "who it may be: certain, probable or possible",
+    },
+    Interaction {
+        method: "GET",
+        path: "/Patient/{id}/$links",
+        kind: Kind::PatientLinks,
+        summary: "what links a person's records, and who said so",
+    },
+    Interaction {
+        method: "POST",
+        path: "/Patient/$merge",
+        kind: Kind::PatientMerge,
+        summary: "two records are one person's",
+    },
+    Interaction {
+        method: "POST",
+        path: "/Patient/{id}/$unmerge",
+        kind: Kind::PatientUnmerge,
+        summary: "a record is its own again, with all that came with it",
+    },
+    Interaction { method: "GET", path: "/Task", kind: Kind::TaskSearch, summary: "what a person has to decide" },
+    Interaction { method: "GET", path: "/Task/{id}", kind: Kind::TaskRead, summary: "one entry of the worklist" },
 ];
 
 /// Paths that the standard has and that are not offered.
@@ -147,7 +188,7 @@ pub fn capability_statement(base: &str, started: Timestamp) -> Value {
 }
 
 fn resources() -> Vec<Value> {
-    let kinds = ["MessageDefinition", "Slot", "Appointment", "ServiceRequest"];
+    let kinds = ["MessageDefinition", "Slot", "Appointment", "ServiceRequest", "Patient", "Task"];
     kinds
         .iter()
         .map(|kind| {
@@ -168,6 +209,12 @@ fn resources() -> Vec<Value> {
             if *kind == "Slot" {
                 resource["searchInclude"] = json!(search::INCLUDES);
             }
+            if *kind == "Patient" {
+                resource["operation"] = json!([{
+                    "name": "match",
+                    "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match",
+                }]);
+            }
             resource
         })
         .collect()
@@ -183,6 +230,8 @@ fn search_params(kind: &str) -> Value {
             ("patient:birthdate", "date"),
             ("patient:address-postalcode", "string"),
         ],
+        "Patient" => &[("identifier", "token")],
+        "Task" => &[("status", "token")],
         _ => &[("patient:identifier", "token"), ("ServiceRequest.identifier", "token")],
     };
     params.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect()

@@ -17,6 +17,7 @@ mod identity;
 pub mod negotiate;
 pub mod outcome;
 pub mod patient;
+pub mod person;
 pub mod request;
 pub mod translate;
 

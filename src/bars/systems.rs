@@ -24,6 +24,8 @@ pub const ONWARD_CODES: &str = "https://onward.invalid/CodeSystem/issue";
 pub const VERIFICATION: &str =
     "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus";
 /// The order in which contacts are to be tried.
+pub const VERIFICATION_CODES: &str = "https://fhir.hl7.org.uk/CodeSystem/UKCore-NHSNumberVerificationStatus";
+/// How a contact is ranked (UK Core).
 pub const CONTACT_RANK: &str = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-ContactRank";
 /// What every MessageDefinition's URL begins with.
 pub const DEFINITION_PREFIX: &str = "https://fhir.nhs.uk/MessageDefinition/";

@@ -20,7 +20,8 @@ pub struct System {
     pub uri: Option<String>,
     /// ODS codes of the organisations that it may act for; `*`: any.
     pub organisations: Organisations,
-    /// What it may do, for the rules of the API; empty: everything that a client may.
+    /// What it may do besides what every client may. `index`: ask the index of patients who is who, and link and part
+    /// records.
     pub roles: Vec<String>,
     /// How strictly its messages are checked: `strict`, `bars` or `lenient`; not set: as `validation.policy` says.
     pub validation: Option<Mode>,

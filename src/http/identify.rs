@@ -4,6 +4,9 @@ use crate::config::{Organisations, System};
 use crate::intake::Caller;
 use crate::tls::PeerIdentity;
 
+/// The role of systems that may ask the index of patients and change it.
+const INDEX: &str = "index";
+
 /// What is known of the other end of a connection, kept with the connection.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
@@ -22,15 +25,19 @@ pub struct Systems {
 impl Systems {
     /// `open`: the listener asks for no certificates, so callers are not known. For experiments only.
     pub fn new(registered: Vec<System>, open: bool) -> Self {
-        let anonymous = open.then(|| Caller { system: "anonymous".into(), organisations: Organisations::Any });
+        let anonymous =
+            open.then(|| Caller { system: "anonymous".into(), organisations: Organisations::Any, index: true });
         Self { registered, anonymous }
     }
 
     /// The system at the other end.
     pub fn caller(&self, peer: Option<&Peer>) -> Option<Caller> {
         let found = peer.and_then(|peer| peer.identity.as_ref()).and_then(|identity| self.find(identity));
-        let known =
-            found.map(|system| Caller { system: system.id.clone(), organisations: system.organisations.clone() });
+        let known = found.map(|system| Caller {
+            system: system.id.clone(),
+            organisations: system.organisations.clone(),
+            index: system.roles.iter().any(|role| role == INDEX),
+        });
         known.or_else(|| self.anonymous.clone())
     }
 

@@ -5,6 +5,7 @@ mod body;
 mod form;
 mod identify;
 mod operations;
+mod people;
 mod reads;
 mod server;
 mod throttle;
@@ -113,6 +114,7 @@ impl Front {
         match interaction.kind {
             Kind::ProcessMessage => self.process_message(request, payload, caller.as_ref(), headers, issues).await,
             Kind::Validate => self.validate(request, payload, caller.as_ref(), issues, id).await,
+            kind if people::asks(kind) => self.people(request, payload, caller.as_ref(), issues, (kind, id)).await,
             kind => self.read(kind, request, caller.as_ref(), &headers, issues, id),
         }
     }
@@ -158,7 +160,12 @@ impl Front {
             return intake::refusal(&issues, "Onward");
         }
         let params = Params::read(request.query_string());
-        match reads::answer(self, kind, &params, headers, id) {
+        let found = match people::allowed(caller) {
+            Err(issue) if people::reads(kind) => Err(issue.into()),
+            _ if people::reads(kind) => people::answer(self, kind, &params, id),
+            _ => reads::answer(self, kind, &params, headers, id),
+        };
+        match found {
             Ok(body) => Reply { status: 200, body },
             Err(issues) => intake::refusal(&issues, "Onward"),
         }
@@ -210,6 +217,7 @@ fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
     let strictness = match kind {
         // The standard's headers are for the standard's own interactions.
         Kind::Metadata | Kind::Validate | Kind::Schema => Strictness::Nothing,
+        kind if people::asks(kind) || people::reads(kind) => Strictness::Nothing,
         Kind::ProcessMessage => Strictness::IdsAndTarget,
         _ => Strictness::Ids,
     };
@@ -218,7 +226,7 @@ fn read_headers(request: &HttpRequest, kind: Kind) -> (Headers, Issues) {
     let mut found = Issues::default();
     let wanted = if kind == Kind::Schema { None } else { form::wanted(request).err() };
     wanted.into_iter().for_each(|issue| found.push(issue));
-    if matches!(kind, Kind::ProcessMessage | Kind::Validate) {
+    if matches!(kind, Kind::ProcessMessage | Kind::Validate) || people::asks(kind) {
         form::sent(request).err().into_iter().for_each(|issue| found.push(issue));
     }
     found.extend(std::mem::take(&mut issues));

@@ -44,7 +44,7 @@ pub(super) fn answer(
         Kind::AppointmentSearch => records(front, params, "Appointment", |query| store.appointment_search(query)),
         Kind::ServiceRequestSearch => records(front, params, "ServiceRequest", |query| store.referral_search(query)),
         Kind::Schema => front.schema(id),
-        Kind::ProcessMessage | Kind::Validate => Err(Issue::new(&crate::issue::METHOD_UNKNOWN, "http.method").into()),
+        _ => Err(Issue::new(&crate::issue::METHOD_UNKNOWN, "http.method").into()),
     }
 }
 

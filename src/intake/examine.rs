@@ -32,6 +32,17 @@ enum Subject {
 }
 
 impl Intake {
+    /// A resource that is sound R4, as a tree; else everything that is wrong with it.
+    pub fn read_resource(&self, body: &[u8]) -> Result<serde_json::Value, Issues> {
+        let library = self.settings.library.get();
+        let content = content::read(body, &self.settings.json)?;
+        let limits = content.limits(&self.settings.json);
+        let tape = library.validator.read(&content.json, &limits).map_err(|error| content.fault(&error))?;
+        let request = Request { now: Some(jiff::Timestamp::now()), brief: true, ..Request::default() };
+        let found = content.placed(library.validator.check(&tape, &request).issues);
+        if found.has_errors() { Err(found) } else { Ok(tape.value(NodeId::ROOT)) }
+    }
+
     /// Everything that is wrong with the resource, by the policy that the caller's messages are checked by; else why the
     /// question cannot be answered.
     pub fn examine(&self, caller: &Caller, mut question: Question, body: &[u8]) -> Result<Issues, Issues> {

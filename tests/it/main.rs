@@ -22,6 +22,7 @@ mod hl7_order;
 mod hl7_peers;
 mod hl7_programs;
 mod index;
+mod index_fhir;
 mod load;
 mod matching;
 mod matching_files;

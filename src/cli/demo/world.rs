@@ -73,7 +73,14 @@ pub(super) fn config(dir: &Path, pki: &Pki, at: &Addresses) -> Config {
 }
 
 fn system(name: &str) -> System {
-    System { id: name.into(), common_name: Some(name.into()), organisations: Organisations::Any, ..System::default() }
+    System {
+        id: name.into(),
+        common_name: Some(name.into()),
+        organisations: Organisations::Any,
+        // One of the clients may ask who is who, so that both can be tried.
+        roles: CLIENTS.first().filter(|first| **first == name).map(|_| "index".into()).into_iter().collect(),
+        ..System::default()
+    }
 }
 
 fn organisation(ods: &str, name: &str) -> Option<OrganisationEntry> {

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod hl7;
+pub mod import;
 pub mod load;
 pub mod man;
 pub mod matching;
@@ -78,6 +79,9 @@ pub enum Command {
     Validate(validate::ValidateArgs),
     /// Put a gateway on this machine under load, and measure it.
     Load(load::LoadCommand),
+    /// Bring records in.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Look at what a person has to decide about records, and decide it.
     #[command(subcommand)]
     Worklist(worklist::WorklistCommand),
@@ -121,6 +125,7 @@ impl Cli {
             Command::Hl7(command) => command.run(self.json),
             Command::Load(command) => command.run(self.json),
             Command::Validate(args) => args.run(self.json),
+            Command::Import(command) => command.run(self.json),
             Command::Worklist(command) => command.run(self.json),
             Command::Patients(command) => command.run(self.json),
             Command::Match(args) => args.run(self.json),

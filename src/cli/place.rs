@@ -50,6 +50,15 @@ impl Place {
         Ok((config, store))
     }
 
+    /// Opens or makes the store for the first load of a source's records: however many there are, they are no
+    /// failure of the source.
+    pub fn make_store_for_import(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
+        let mut config = self.load()?;
+        config.index.unproven_per_hour = 0;
+        let store = open(&config)?;
+        Ok((config, store))
+    }
+
     /// The same, and makes the store where there is none yet.
     pub fn make_store(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
         let config = self.load()?;

@@ -449,3 +449,45 @@ fn a_person_sees_both_sides_and_decides_with_a_reason() {
     let (code, again) = onward(&fresh, &["patients", "part", &person[1].id.to_string(), "--reason", "again"]);
     assert!(code == 1 && again.contains("ONW-7003"), "{again}");
 }
+
+#[test]
+fn a_file_is_imported_once_however_often_it_is_given() {
+    let fresh = fresh(20);
+    let dir = fresh.file.parent().unwrap().to_owned();
+    let csv = dir.join("patients.csv");
+    let text = "local_id,nhs_number,nhs_number_status,family_name,given_names,birth_date,gender,address,postcode\n\
+        P1,9990000018,01,Nair,Priya,1988-02-17,female,7 Park Road,NG2 4AB\n\
+        P2,,,Nair,Priya,1988-02-17,2,7 Park Rd,ng24ab\n\
+        P3,,,Nair,Priya,1988-02-17,,,\n\
+        P4,9990000026,01,Nair,Anjali,1988-02-17,F,7 Park Road,NG2 4AB\n\
+        ,,,Nobody,,,,,\n";
+    std::fs::write(&csv, text).unwrap();
+    let svg = dir.join("scores.svg");
+    let import = |args: &[&str]| {
+        let all = [&["import", "patients", csv.to_str().unwrap(), "--source", "RXX", "--json"], args].concat();
+        let (code, text) = onward(&fresh, &all);
+        let json = text[text.find('{').unwrap()..=text.rfind('}').unwrap()].to_owned();
+        (code, serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let (code, report) = import(&["--svg", svg.to_str().unwrap()]);
+    assert_eq!((code, &report["records"], &report["persons"]), (1, &4.into(), &3.into()), "{report}");
+    assert_eq!((&report["certain"], &report["probable"], &report["skipped"]), (&1.into(), &1.into(), &1.into()));
+    let picture = std::fs::read_to_string(svg).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("probable: "));
+    let (_, again) = import(&[]);
+    assert_eq!((&again["repeated"], people(&fresh)), (&4.into(), 3));
+    // What the hospital's feed says of the same number is said of the same record.
+    send(&fresh, &message(0, "ADT^A31", &[&PRIYA.numbered("P2").pid()]));
+    assert_eq!(count(&fresh.file, "SELECT count(*) FROM patient"), 4);
+    // The same as FHIR, and as HL7 v2.
+    let ndjson = dir.join("patients.ndjson");
+    let patient = serde_json::json!({
+        "resourceType": "Patient", "birthDate": "1988-02-17", "name": [{ "family": "Nair", "given": ["Priya"] }],
+        "identifier": [{ "system": "urn:other", "value": "7" }],
+        "address": [{ "line": ["7 Park Road"], "postalCode": "NG2 4AB" }],
+    });
+    std::fs::write(&ndjson, format!("{patient}\n\nnot json\n")).unwrap();
+    let (code, text) = onward(&fresh, &["import", "patients", ndjson.to_str().unwrap(), "--source", "RYY"]);
+    assert!(code == 1 && text.contains("line 3: not JSON") && text.contains("1 linked"), "{text}");
+    assert_eq!(people(&fresh), 3);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::CallerFault;
 
 /// Fields of a record, and other names under which files have them.
-pub(super) const FIELDS: [(&str, &[&str]); 21] = [
+pub(in crate::cli) const FIELDS: [(&str, &[&str]); 21] = [
     ("id", &["unique_id", "record_id"]),
     ("nhs_number", &["nhs", "nhs_no"]),
     ("nhs_number_status", &["nhs_status", "nhs_number_status_code"]),
@@ -32,10 +32,10 @@ pub(super) const FIELDS: [(&str, &[&str]); 21] = [
 
 /// What the caller says about columns: field → columns that are joined by a blank.
 #[derive(Debug, Default)]
-pub(super) struct Columns(BTreeMap<String, Vec<String>>);
+pub(in crate::cli) struct Columns(BTreeMap<String, Vec<String>>);
 
 /// Where the fields of one file stand: for each of [`FIELDS`] the columns.
-pub(super) type Places = [Vec<usize>; FIELDS.len()];
+pub(in crate::cli) type Places = [Vec<usize>; FIELDS.len()];
 
 #[derive(serde::Deserialize)]
 #[serde(untagged)]
@@ -46,7 +46,7 @@ enum Written {
 
 impl Columns {
     /// From a file and from the command line, which goes before it.
-    pub(super) fn new(file: Option<&Path>, map: &[String]) -> anyhow::Result<Self> {
+    pub(in crate::cli) fn new(file: Option<&Path>, map: &[String]) -> anyhow::Result<Self> {
         let mut columns = Self::default();
         if let Some(path) = file {
             let fault = |text: String| CallerFault(format!("{}: {text}", path.display()));
@@ -78,7 +78,7 @@ impl Columns {
     }
 
     /// Finds the columns in a heading.
-    pub(super) fn places(&self, heading: &csv::StringRecord, file: &Path) -> Result<Places, CallerFault> {
+    pub(in crate::cli) fn places(&self, heading: &csv::StringRecord, file: &Path) -> Result<Places, CallerFault> {
         let find = |name: &str| {
             heading.iter().position(|it| it.trim().trim_start_matches('\u{feff}').eq_ignore_ascii_case(name))
         };

@@ -1,10 +1,12 @@
 //! `onward match`: who is who in a file of patients, or between two.
 
-mod columns;
+pub(super) mod columns;
 mod explain;
 mod read;
 mod train;
 mod write;
+
+pub(super) use read::spinner;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -140,7 +142,7 @@ impl RunArgs {
         let read_in = begin.elapsed();
         let year = self.input.year();
         let task = Task { weights: &weights, year, second_file: table.second_file, all: self.all };
-        let bar = read::spinner();
+        let bar = spinner();
         let begun = RefCell::new(Vec::new());
         let told = |step: Step, count: usize| {
             begun.borrow_mut().push((step, begin.elapsed().as_secs_f32()));

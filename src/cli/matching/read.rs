@@ -106,7 +106,7 @@ struct Made {
 }
 
 /// A sign of life on a terminal.
-pub(super) fn spinner() -> ProgressBar {
+pub(in crate::cli) fn spinner() -> ProgressBar {
     let target =
         if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target);

@@ -198,6 +198,21 @@ fn a_failed_or_unknown_identity_is_never_linked() {
 }
 
 #[test]
+fn a_number_with_a_slip_in_the_date_is_linked_and_both_dates_stay() {
+    let fresh = fresh(0);
+    let first = send(&fresh, &message(0, "ADT^A28", &[&Who { nhs: "9990000018", ..PRIYA.numbered("P1") }.pid()]));
+    let slip = Who { nhs: "9990000018", born: "19880218", ..PRIYA.numbered("P2") };
+    assert_eq!(send(&fresh, &message(1, "ADT^A28", &[&slip.pid()])), first);
+    let records = fresh.store.patient_records(first).unwrap();
+    let dates: Vec<_> = records.iter().map(|it| it.demographics.birth_date.clone().unwrap()).collect();
+    assert_eq!(dates, ["1988-02-17", "1988-02-18"]);
+    // Somebody else's number is held.
+    let other = Who { nhs: "9990000018", name: "OKORO^ZED", born: "19550506", ..PRIYA.numbered("P3") };
+    let held = send_at(&fresh, &message(2, "ADT^A28", &[&other.pid()]), None).unwrap();
+    assert!(matches!(held, Verdict::Refused { refusal: Some(it), .. } if it.issue.code.id == "ONW-6024"));
+}
+
+#[test]
 fn what_a_person_has_parted_no_rule_links_again() {
     let fresh = fresh(0);
     let first = send(&fresh, &message(0, "ADT^A28", &[&PRIYA.numbered("P1").pid()]));

@@ -100,9 +100,7 @@ fn add_alike(conn: &Connection, subject: &Subject, message: &Message, state: &mu
             return Ok(());
         }
     }
-    let mut alike = neighbours(conn, subject, message.received_at, state)?;
-    alike.retain(|it| !own.contains(&it.record.id));
-    state.index.alike = alike;
+    state.index.alike = neighbours(conn, subject, message.received_at, state)?;
     Ok(())
 }
 

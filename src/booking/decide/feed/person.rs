@@ -5,6 +5,7 @@ use crate::booking::decide::index::{self, Held, Settled};
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::feed::{Effect, Event, Group, Kind, Record, Who, Wish, derived_id, person_key};
 use crate::booking::identifier::{Identifier, PatientId, ReferralId};
+use crate::booking::index::Likeness;
 use crate::booking::patient::{Demographics, Patient};
 use crate::issue::{
     FEED_IDENTITY_CONFLICT, FEED_IDENTITY_DIFFERS, FEED_IDENTITY_MISSING, IDENTITY_UNPROVEN, Issue, MERGED_NUMBER,
@@ -39,7 +40,12 @@ impl Person {
                 return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
             }
             (Some((local, merged)), _) => Some((local, merged)),
-            (None, Some(number)) => Some((matched_by_number(number, who)?, false)),
+            (None, Some(number)) => match matched_by_number(number, who) {
+                Ok(held) => Some((held, false)),
+                // All else says that it is the same person: a record apart, linked, keeps both dates.
+                Err(_) if is_certainly(number, state) => None,
+                Err(refusal) => return Err(refusal),
+            },
             (None, None) => None,
         };
         let Some((held, merged)) = held else { return Self::new(it, who, state) };
@@ -56,9 +62,13 @@ impl Person {
         let held = blank(PatientId(id));
         let record = Record::new(Kind::Person, person_key(held.id));
         let mut person = Self::said(it, who, &held, record);
-        person.patient.nhs_number = who.subject.nhs_number;
+        // Where another record has the number, this one follows that one.
+        person.patient.nhs_number = who.subject.nhs_number.filter(|_| state.patient.is_none());
         person.finish(who, true);
         person.settle(Held::Nothing, state);
+        if state.patient.is_some() && person.patient.id == person.record {
+            return Err(hold(&FEED_IDENTITY_DIFFERS, "PID-7"));
+        }
         if who.subject.nhs_number.is_none() {
             if person.patient.id == person.record {
                 person.changes.extend(index::created(state).map_err(|code| hold(code, PLACE))?);
@@ -161,6 +171,15 @@ fn the_one<'s>(
         }
     }
     Ok(found)
+}
+
+/// Do the rules take the record for the same person's as what is said now, and nobody else's?
+fn is_certainly(record: &Patient, state: &State) -> bool {
+    let person = state.index.person_of(record).id;
+    let certain = state.index.alike.iter().filter(|it| it.evidence.likeness == Likeness::Certain);
+    let mut people = certain.map(|it| state.index.person_of(&it.record).id);
+    let mut found = people.clone();
+    found.any(|it| it == person) && people.all(|it| it == person)
 }
 
 /// A number alone, with another date of birth, is a slip of a pen or somebody else.

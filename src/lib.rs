@@ -80,13 +80,16 @@
 //! 5. **Every live referral is on a worklist.** [`booking::referral::Referral::worklist`] is total; the constraint
 //!    `live_is_on_a_worklist`. Tests: `a_live_referral_without_a_worklist_is_refused`.
 //! 6. **"Not found" or "look-up failed" never means "new patient". An absent value never erases a present one.**
-//!    A look-up that fails ends the transaction: nothing is done and the sender tries again. Only a proven NHS number
-//!    finds a record; without one the patient gets a record apart, with a warning (`ONW-3020`), for a person to join.
+//!    A look-up that fails ends the transaction: nothing is done and the sender tries again. A proven NHS number or a
+//!    local number finds a record; anything else makes a record of its own, which is linked to a person only where that
+//!    is certain, and for whom somebody is asked where it may be ([`booking::index`]). What rules, sources or people link
+//!    can be parted, and leaves nothing behind. A source that makes too many records of unproven people is held.
 //!    [`booking::patient::Demographics::updated_by`] keeps what a message does not say; [`pas`] never orders a receiver to
 //!    delete. Tests: `every_message_is_sound`, `absent_null_and_present_are_three_things`,
-//!    `failures_in_the_middle_of_a_batch_undo_only_themselves`. A hospital's merge joins
-//!    records ([`booking::feed::Wish::Merge`]); parting them is not built yet, nor is a search for records that may be the
-//!    same person's: [`reconcile`] can tell them, but only `onward match` asks it.
+//!    `failures_in_the_middle_of_a_batch_undo_only_themselves`, `merged_edited_and_parted_is_the_same_as_edited`,
+//!    `a_hundred_first_messages_at_once_make_one_person`,
+//!    `blank_records_by_the_hundred_stop_within_the_hour_until_a_person_has_looked`. Referrals and appointments that are
+//!    there twice are not looked for yet.
 //! 7. **A waiting-time clock's start never moves without a rule.** An amendment keeps the held clock; an awaited
 //!    referral hands its clock on ([`booking::pathway`]). The rules of the clock itself are not built yet.
 //! 8. **Patient data is never in an error text or a log.** Issues name places and rules, never values; types that hold
@@ -124,6 +127,12 @@
 //! * A success of BaRS keeps no reply body in the ledger. The standard answers a repeat of a success with 409, so the
 //!   body would never be sent again. A refusal is kept whole, because its repeat gets it again.
 //! * Reading is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a number.
+//! * A record and a person are rows of one table, `patient`. A record that follows no other one stands for its person,
+//!   and a link moves nothing but what hangs on it, which remembers where it came from. So parting needs no copy of what
+//!   was before. Sources that prove the same NHS number with names and dates that agree share one record, as BaRS messages
+//!   do; the journal tells what each of them said.
+//! * Whether records are alike is found out by the store with [`reconcile`], and handed to the decision as what is held:
+//!   [`booking::decide::decide`] stays pure, and below the matcher in reading order.
 //! * What hospitals say is not applied in the order in which it comes, with what is wrong blocking what follows, but by
 //!   the time at which it was true ([`booking::feed`]). So no queue stands between a message and its effect, a message
 //!   in quarantine blocks nobody, and there is nothing to recover after a crash.

@@ -56,6 +56,7 @@ pub mod metric {
         histogram DELIVERY_SECONDS "onward_delivery_seconds" "Time from sending to acknowledgement, by `destination`."
         gauge OUTBOX_LETTERS "onward_outbox_letters" "Letters in the outbox, by `destination` and `state`."
         gauge OUTBOX_OLDEST_SECONDS "onward_outbox_oldest_seconds" "Age of the oldest undelivered letter, by `destination`."
+        gauge WORKLIST_OPEN "onward_worklist_open" "Entries of the worklist that a person has to decide, by `kind` and `grade`."
         gauge DESTINATION_UP "onward_destination_up" "1: the last attempt succeeded; by `destination`."
         gauge CERTIFICATE_DAYS "onward_certificate_days" "Days until a certificate expires, by `certificate`."
         gauge CONNECTIONS "onward_connections" "Open connections, by `listener`."

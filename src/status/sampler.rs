@@ -12,8 +12,9 @@ use super::heartbeat::Heartbeats;
 use super::probe::{Pace, Probe, Reading, Stop};
 use super::report::{Report, State, judge};
 use super::{Certificate, DestinationHealth, ProfilesHealth, Source, StatusSources};
+use crate::booking::index::{Likeness, TaskKind};
 use crate::config;
-use crate::store::OutboxDepth;
+use crate::store::{OutboxDepth, Store};
 use crate::telemetry::{self, metric};
 
 /// A listener that is alive takes a connection within this.
@@ -61,7 +62,10 @@ impl Sampler {
         };
         let store = sources.store;
         let database = store.clone().map(|store| database_source(Examiner::new(store, sources.database_file)));
-        let outbox = store.map(|store| outbox_source(move || store.outbox_depth().map_err(|error| error.to_string())));
+        let outbox = store.map(|store| outbox_source(move || {
+            gauge_worklist(store.as_ref());
+            store.outbox_depth().map_err(|error| error.to_string())
+        }));
         Probe::start("upkeep", Pace { interval: UPKEEP_INTERVAL, ..pace }, &stop, upkeep_source())?;
         Ok(Self {
             database: database.map(|source| Probe::start("database", pace, &stop, source)).transpose()?,
@@ -129,6 +133,18 @@ fn outbox_source(mut ask: impl FnMut() -> Outbox + Send + 'static) -> Source<Out
         depths.iter().flatten().for_each(gauge_depth);
         depths
     })
+}
+
+/// Where it cannot be counted, the last number stays; that the store is ill is told by others.
+fn gauge_worklist(store: &dyn Store) {
+    let Ok(counts) = store.task_counts() else { return };
+    for kind in [TaskKind::SamePerson, TaskKind::CreateRate] {
+        for grade in [Likeness::Possible, Likeness::Probable, Likeness::Certain] {
+            let of = counts.iter().find(|(of, sure, _)| of == kind.as_str() && sure == grade.as_str());
+            let labels = [("kind", kind.as_str()), ("grade", grade.as_str())];
+            metrics::gauge!(metric::WORKLIST_OPEN, &labels).set(of.map_or(0.0, |(.., count)| *count as f64));
+        }
+    }
 }
 
 fn gauge_depth(depth: &OutboxDepth) {

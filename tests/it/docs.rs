@@ -114,6 +114,7 @@ fn errors() -> String {
         ("ONW-4", "What is already held"),
         ("ONW-5", "Identity and access"),
         ("ONW-6", "HL7 v2"),
+        ("ONW-7", "The index of patients"),
         ("ONW-9", "The gateway itself"),
     ];
     let mut text = String::new();

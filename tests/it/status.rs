@@ -139,7 +139,8 @@ impl Store for FakeStore {
         unimplemented!()
     }
     fn task_counts(&self) -> Outcome<Vec<(String, String, u64)>> {
-        unimplemented!()
+        self.hang();
+        Ok(Vec::new())
     }
     fn close(&self) {}
 }

@@ -313,6 +313,9 @@ pub(super) fn home_write(conn: &Connection, referral: ReferralId, record: Patien
 /// An entry of the worklist, as it stands now.
 pub(super) fn task_write(conn: &Connection, message: &Message, task: &Task) -> Result<(), Fault> {
     let at = message.received_at.as_microsecond();
+    if task.kind == TaskKind::CreateRate && task.state == TaskState::Open {
+        tracing::error!(source = %message.caller, "a source makes too many records of unproven people: they are held");
+    }
     conn.prepare_cached(
         "INSERT INTO task (id, kind, a, b, source, grade, state, raised_at, raised_by, decided_at, model)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)

@@ -29,6 +29,7 @@ fn sections() -> Vec<Section> {
         section("`[log]`: log lines", "sections.rs", "Log", table(&config.log)),
         section("`[retention]`: how long things are kept", "sections.rs", "Retention", table(&config.retention)),
         section("`[validation]`: what messages are held to", "validation.rs", "Validation", table(&config.validation)),
+        section("`[index]`: the index of patients", "sections.rs", "Index", table(&config.index)),
         section("`[[system]]`: systems that may call", "system.rs", "System", table(System::default())),
         section("`[[organisation]]`: organisations", "directory.rs", "OrganisationEntry", None),
         section("`[[service]]`: services", "directory.rs", "ServiceEntry", None),

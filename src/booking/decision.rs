@@ -78,7 +78,7 @@ pub struct Rules {
     /// Accept with a warning what production refuses: an appointment whose time or service is not
     /// its slot's (the standard's own examples are like that).
     pub sandbox: bool,
-    /// So many records of people whose identity is unproven may come from one source in an hour; 0: any number. Where a
+    /// So many records of people whose identity is unproven may come from one feed in an hour; 0: any number. Where a
     /// source is used to more, three times the usual number.
     pub unproven_per_hour: u32,
 }

@@ -8,6 +8,7 @@
 pub mod completions;
 pub mod config;
 pub mod demo;
+pub mod diaries;
 pub mod hl7;
 pub mod import;
 pub mod load;
@@ -82,6 +83,9 @@ pub enum Command {
     /// Bring records in.
     #[command(subcommand)]
     Import(import::ImportCommand),
+    /// Compare what is held here with what others hold.
+    #[command(subcommand)]
+    Reconcile(diaries::ReconcileCommand),
     /// Look at what a person has to decide about records, and decide it.
     #[command(subcommand)]
     Worklist(worklist::WorklistCommand),
@@ -126,6 +130,7 @@ impl Cli {
             Command::Load(command) => command.run(self.json),
             Command::Validate(args) => args.run(self.json),
             Command::Import(command) => command.run(self.json),
+            Command::Reconcile(command) => command.run(self.json),
             Command::Worklist(command) => command.run(self.json),
             Command::Patients(command) => command.run(self.json),
             Command::Match(args) => args.run(self.json),

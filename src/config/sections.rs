@@ -111,7 +111,7 @@ pub struct Retention {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Index {
-    /// So many new records of patients without a proven NHS number may come from one channel or system in an hour, or
+    /// So many new records of patients without a proven NHS number may come by one channel of HL7 v2 in an hour, or
     /// three times what is usual at that hour. What would make more is held until a person has decided the entry of the
     /// worklist. 0: any number.
     pub unproven_per_hour: u32,

@@ -10,6 +10,7 @@
 //! once in a [`lexicon`].
 
 pub mod date;
+pub mod diary;
 pub mod distance;
 pub mod lexicon;
 pub mod name;

@@ -62,10 +62,12 @@ impl Sampler {
         };
         let store = sources.store;
         let database = store.clone().map(|store| database_source(Examiner::new(store, sources.database_file)));
-        let outbox = store.map(|store| outbox_source(move || {
-            gauge_worklist(store.as_ref());
-            store.outbox_depth().map_err(|error| error.to_string())
-        }));
+        let outbox = store.map(|store| {
+            outbox_source(move || {
+                gauge_worklist(store.as_ref());
+                store.outbox_depth().map_err(|error| error.to_string())
+            })
+        });
         Probe::start("upkeep", Pace { interval: UPKEEP_INTERVAL, ..pace }, &stop, upkeep_source())?;
         Ok(Self {
             database: database.map(|source| Probe::start("database", pace, &stop, source)).transpose()?,

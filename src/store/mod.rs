@@ -23,6 +23,7 @@ use crate::booking::patient::Patient;
 use crate::booking::service::Service;
 use crate::booking::slot::SlotStatus;
 use crate::issue::Issue;
+use crate::reconcile::diary::Entry;
 
 /// A message as it came in, with what is known about it.
 #[derive(Clone, Debug)]
@@ -492,6 +493,9 @@ pub trait Store: Send + Sync {
     fn patient_match(&self, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, StoreError>;
     /// When these records were linked and parted, oldest first.
     fn patient_history(&self, id: PatientId) -> Result<Vec<(Timestamp, Link)>, StoreError>;
+    /// Bookings that start at the first instant or later and before the second one, with all numbers of whoever is
+    /// expected.
+    fn diary_entries(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Entry>, StoreError>;
     /// Entries of the worklist, oldest first.
     fn task_list(&self, page: &TaskPage) -> Result<Vec<TaskRow>, StoreError>;
     /// One entry of the worklist.

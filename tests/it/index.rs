@@ -506,3 +506,26 @@ fn a_file_is_imported_once_however_often_it_is_given() {
     assert!(code == 1 && text.contains("line 3: not JSON") && text.contains("1 linked"), "{text}");
     assert_eq!(people(&fresh), 3);
 }
+
+#[test]
+fn a_diary_is_compared_with_a_hospitals_own() {
+    let fresh = fresh(0);
+    send(&fresh, &booked(0, "B1", &PRIYA.numbered("P1")));
+    send(&fresh, &booked(1, "B2", &Who { name: "OKORO^ZED", born: "19550506", ..PRIYA.numbered("P2") }));
+    let pas = fresh.file.parent().unwrap().join("pas.csv");
+    let compare = |rows: &str| {
+        std::fs::write(&pas, format!("appointment_id,start,status,local_id\n{rows}")).unwrap();
+        let from = ["reconcile", "diary", "--pas", pas.to_str().unwrap(), "--json", "--from", "2026-03-01T00:00:00Z"];
+        let (code, text) = onward(&fresh, &[&from[..], &["--to", "2026-04-01T00:00:00Z"]].concat());
+        let json = &text[text.find('{').unwrap()..=text.rfind('}').unwrap()];
+        (code, serde_json::from_str::<serde_json::Value>(json).unwrap()["counts"].to_string())
+    };
+    let first = "B1,2026-03-10T09:00:00,Booked,P1\n";
+    assert_eq!(compare(&format!("{first}B2,2026-03-10T09:00:00Z,booked,P2\n")), (0, "{}".to_owned()));
+    let (code, found) =
+        compare(&format!("{first}B2,2026-03-10T09:30:00,Booked,P2\nB3,2026-03-11T09:00:00,Booked,P2\n"));
+    assert_eq!((code, found.as_str()), (1, r#"{"missing-in-gateway":1,"time-differs":1}"#));
+    let (_, found) = compare("B1,2026-03-10T09:00:00,Cancelled,P1\nB2,2026-03-10T09:00:00,Booked,P1\n");
+    assert_eq!(found, r#"{"cancelled-in-pas":1,"patient-differs":1}"#);
+    assert_eq!(compare("B1,2026-03-10T09:00:00,Booked,P1\n").1, r#"{"missing-in-pas":1}"#);
+}

@@ -132,6 +132,9 @@ impl Store for FakeStore {
     fn patient_history(&self, _: PatientId) -> Outcome<Vec<(Timestamp, Link)>> {
         unimplemented!()
     }
+    fn diary_entries(&self, _: Timestamp, _: Timestamp) -> Outcome<Vec<onward::reconcile::diary::Entry>> {
+        unimplemented!()
+    }
     fn task_list(&self, _: &TaskPage) -> Outcome<Vec<TaskRow>> {
         unimplemented!()
     }

@@ -17,6 +17,8 @@ use crate::issue::{
     TASK_DECIDED, TASK_UNKNOWN,
 };
 
+/// Questions that one message raises at most: the surest. Whoever decides them sees the others.
+const ASKED_MAX: usize = 5;
 /// How many times the usual number of new records is too many.
 const RATE_FACTOR: u32 = 3;
 
@@ -41,8 +43,9 @@ pub(super) enum Held<'a> {
     Alone(&'a Patient),
 }
 
-/// Links the record to the one person that it certainly is, or asks.
-pub(super) fn settle(record: &Patient, held: Held<'_>, state: &State) -> Settled {
+/// Links the record to the one person that it certainly is, or asks. `free`: may what comes with the record hang on that
+/// person? Where it may not, the record stays apart: no message is refused for what rules found out.
+pub(super) fn settle(record: &Patient, held: Held<'_>, free: &dyn Fn(PatientId) -> bool, state: &State) -> Settled {
     let index = &state.index;
     let own = match held {
         Held::Nothing => record,
@@ -53,7 +56,9 @@ pub(super) fn settle(record: &Patient, held: Held<'_>, state: &State) -> Settled
     let others = best_of_each_person(own.id, state);
     let certain: Vec<&Alike> = others.iter().filter(|it| it.evidence.likeness == Likeness::Certain).copied().collect();
     let linked = match certain.as_slice() {
-        [alike] if !matches!(held, Held::Record(_)) && !record.demographics.unidentified => linked(own, alike, state),
+        [alike] if !matches!(held, Held::Record(_)) && !record.demographics.unidentified => {
+            Some(alike).filter(|it| free(index.person_of(&it.record).id)).and_then(|alike| linked(own, alike, state))
+        }
         _ => None,
     };
     if let Some((person, changes)) = linked {
@@ -61,7 +66,8 @@ pub(super) fn settle(record: &Patient, held: Held<'_>, state: &State) -> Settled
         settled.changes = changes;
     }
     let person = settled.person.id;
-    for alike in others.into_iter().filter(|it| index.person_of(&it.record).id != person) {
+    let others = others.into_iter().filter(|it| index.person_of(&it.record).id != person);
+    for alike in others.take(ASKED_MAX) {
         let task = asked(record, alike, state);
         settled.asked |= task.is_some();
         settled.changes.extend(task.map(Change::Task));
@@ -83,6 +89,10 @@ fn best_of_each_person<'s>(own: PatientId, state: &'s State) -> Vec<&'s Alike> {
             None => {}
         }
     }
+    best.sort_by(|(_, a), (_, b)| {
+        let by_score = b.evidence.score.total_cmp(&a.evidence.score);
+        b.evidence.likeness.cmp(&a.evidence.likeness).then(by_score)
+    });
     best.into_iter().map(|(_, alike)| alike).collect()
 }
 

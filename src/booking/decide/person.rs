@@ -24,14 +24,14 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// Found by its proven number, or else new.
-    pub(super) fn resolve(subject: &Subject, state: &State) -> Result<Self, Refusal> {
-        match state.patient.as_ref().or_else(|| repeated(subject, state)) {
+    /// Found by its proven number, or else new. `free`: may what the message brings hang on this person?
+    pub(super) fn resolve(subject: &Subject, free: &dyn Fn(PatientId) -> bool, state: &State) -> Result<Self, Refusal> {
+        match state.patient.as_ref().or_else(|| repeated(subject, free, state)) {
             Some(patient) if patient.demographics.contradicts(&subject.demographics) => {
                 Err(alarm(&PATIENT_MISMATCH, PLACE))
             }
-            Some(patient) => Ok(Self::settled(&updated(patient, subject), Held::Record(patient), state)),
-            None => Self::new(subject, state),
+            Some(patient) => Ok(Self::settled(&updated(patient, subject), Held::Record(patient), free, state)),
+            None => Ok(Self::new(subject, free, state)),
         }
     }
 
@@ -67,28 +67,25 @@ impl Person {
         Self::named(held, subject, state, &PATIENT_MISMATCH)
     }
 
-    fn new(subject: &Subject, state: &State) -> Result<Self, Refusal> {
+    fn new(subject: &Subject, free: &dyn Fn(PatientId) -> bool, state: &State) -> Self {
         let patient = Patient {
             id: subject.candidate,
             nhs_number: subject.nhs_number,
             demographics: subject.demographics.clone(),
             replaced_by: None,
         };
-        let mut person = Self::settled(&patient, Held::Nothing, state);
+        let mut person = Self::settled(&patient, Held::Nothing, free, state);
         if subject.nhs_number.is_some() {
-            return Ok(person);
-        }
-        if person.patient.id == patient.id {
-            person.changes.extend(index::created(state).map_err(|code| alarm(code, PLACE))?);
+            return person;
         }
         person.warnings.insert(0, Issue::new(&IDENTITY_UNPROVEN, PLACE));
-        Ok(person)
+        person
     }
 
     /// The record as it is written, linked to whom it certainly is.
-    fn settled(record: &Patient, held: Held<'_>, state: &State) -> Self {
+    fn settled(record: &Patient, held: Held<'_>, free: &dyn Fn(PatientId) -> bool, state: &State) -> Self {
         let mut warnings = Vec::new();
-        let Settled { person, changes, asked } = index::settle(record, held, state);
+        let Settled { person, changes, asked } = index::settle(record, held, free, state);
         if matches!(held, Held::Nothing) && person.id != record.id {
             warnings.push(Issue::new(&PERSON_LINKED, PLACE));
         }
@@ -106,11 +103,12 @@ impl Person {
 }
 
 /// The record that says exactly the same and is certainly the same person's: a second one would say nothing more.
-fn repeated<'s>(subject: &Subject, state: &'s State) -> Option<&'s Patient> {
+fn repeated<'s>(subject: &Subject, free: &dyn Fn(PatientId) -> bool, state: &'s State) -> Option<&'s Patient> {
     let same = |it: &&Alike| {
         it.evidence.likeness == Likeness::Certain
             && it.record.nhs_number == subject.nhs_number
             && it.record.demographics == subject.demographics
+            && free(state.index.person_of(&it.record).id)
     };
     state.index.alike.iter().find(same).map(|it| &it.record)
 }

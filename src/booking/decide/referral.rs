@@ -23,7 +23,8 @@ const LINK: &str = "Bundle.entry.resource.ofType(ServiceRequest).supportingInfo"
 /// A new referral, or the one that a booking has been waiting for.
 pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let service = open_service(state)?;
-    let mut person = Person::resolve(&it.subject, state)?;
+    let free = |person| !has_other(person, it.referral.category, state);
+    let mut person = Person::resolve(&it.subject, &free, state)?;
     no_other(&person, it.referral.category, state)?;
     let link = find_link(it, state)?;
     if state.bundle_used {
@@ -54,11 +55,15 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
 
 /// One live referral of a kind for each patient and service; one that is still awaited is not in the way.
 fn no_other(person: &Person, category: Category, state: &State) -> Result<(), Refusal> {
-    let other = |held: &Referral| held.status != ReferralStatus::Awaited && held.category == category;
-    if state.referrals_of(person.patient.id).any(other) {
+    if has_other(person.patient.id, category, state) {
         return Err(refuse(&REFERRAL_EXISTS, "Bundle.entry.resource.ofType(ServiceRequest)"));
     }
     Ok(())
+}
+
+fn has_other(person: PatientId, category: Category, state: &State) -> bool {
+    let other = |held: &Referral| held.status != ReferralStatus::Awaited && held.category == category;
+    state.referrals_of(person).any(other)
 }
 
 struct Placed {

@@ -65,6 +65,7 @@ use crate::booking::identifier::{Identifier, PatientId, ServiceId};
 use crate::booking::index::{Alike, Link};
 use crate::booking::patient::Patient;
 use crate::booking::service::Service;
+use crate::reconcile::diary::Entry;
 
 /// How the store works.
 #[derive(Clone, Copy, Debug)]
@@ -284,6 +285,10 @@ impl Store for SqliteStore {
 
     fn patient_history(&self, id: PatientId) -> Result<Vec<(Timestamp, Link)>, StoreError> {
         self.readers.read(|conn| people::history(conn, id))
+    }
+
+    fn diary_entries(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Entry>, StoreError> {
+        self.readers.read(|conn| people::bookings(conn, from, to))
     }
 
     fn task_list(&self, page: &TaskPage) -> Result<Vec<TaskRow>, StoreError> {

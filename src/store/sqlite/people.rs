@@ -7,12 +7,14 @@ use uuid::Uuid;
 use super::column::{id, instant, instant_maybe, model};
 use super::fault::Fault;
 use super::index::{members, neighbours};
-use super::state::one;
+use super::state::{all, one, text};
+use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::decision::State;
 use crate::booking::identifier::{Identifier, PatientId};
 use crate::booking::index::{Alike, IndexState, Likeness, Link};
 use crate::booking::patient::Patient;
+use crate::reconcile::diary::Entry;
 use crate::store::{TaskPage, TaskRow};
 
 /// All records that are linked to this one, the one that stands for the person first.
@@ -60,6 +62,27 @@ pub(super) fn history(conn: &Connection, record: PatientId) -> Result<Vec<(Times
     let mut list = conn.prepare_cached("SELECT at, model FROM patient_event WHERE record_id = ?1 ORDER BY seq")?;
     let rows = list.query_map([record.0.as_bytes()], |row| Ok((instant(row, 0)?, row.get::<_, String>(1)?)))?;
     rows.map(|row| row.map_err(Fault::from).and_then(|(at, link)| Ok((at, model(&link)?)))).collect()
+}
+
+/// Bookings of a time, with all numbers of the person that each is of.
+pub(super) fn bookings(conn: &Connection, from: Timestamp, to: Timestamp) -> Result<Vec<Entry>, Fault> {
+    const NUMBERS: &str = "WITH RECURSIVE member (id) AS (VALUES (?1)
+            UNION SELECT record_id FROM patient_link JOIN member ON to_id = member.id)
+        SELECT value FROM patient_number WHERE patient_id IN (SELECT id FROM member)
+        UNION SELECT nhs_number FROM patient WHERE id IN (SELECT id FROM member) AND nhs_number IS NOT NULL";
+    let mut list =
+        conn.prepare_cached("SELECT model FROM appointment WHERE ?1 <= start AND start < ?2 ORDER BY seq")?;
+    let rows = list.query_map((from.as_microsecond(), to.as_microsecond()), text)?;
+    let mut entries = Vec::new();
+    for row in rows {
+        let appointment: Appointment = model(&row?)?;
+        let patient = all(conn, NUMBERS, &[appointment.patient.0.as_bytes()])?;
+        let own = appointment.id.to_string();
+        let numbers = appointment.identifiers.into_iter().map(|it| it.value).chain([own]).collect();
+        let (start, current) = (appointment.start, appointment.status.is_current());
+        entries.push(Entry { numbers, patient, start, current });
+    }
+    Ok(entries)
 }
 
 const COLUMNS: &str = "SELECT model, source, raised_at, decided_at FROM task";

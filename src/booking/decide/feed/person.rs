@@ -124,7 +124,7 @@ impl Person {
 
     /// From the record to its person.
     fn settle(&mut self, held: Held<'_>, state: &State) {
-        let Settled { person, changes, asked } = index::settle(&self.patient, held, state);
+        let Settled { person, changes, asked } = index::settle(&self.patient, held, &|_| true, state);
         if changes.iter().any(|change| matches!(change, Change::Link(_))) {
             self.warnings.push(Issue::new(&PERSON_LINKED, PLACE));
         }

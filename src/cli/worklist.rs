@@ -193,7 +193,7 @@ fn text(row: &TaskRow, sides: &[Patient]) -> String {
         };
         let line = |((name, a), (_, b)): ((&'static str, String), (&'static str, String))| {
             let (level, bits) = compared(name);
-            vec![name.to_owned(), table::clean(&a).into(), table::clean(&b).into(), level, bits]
+            vec![name.to_owned(), a, b, level, bits]
         };
         let lines: Vec<_> = facts(a).into_iter().zip(facts(b)).map(line).collect();
         text.push('\n');

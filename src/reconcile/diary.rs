@@ -76,7 +76,7 @@ pub fn differences(gateway: &[Entry], pas: &[Entry]) -> Vec<Difference> {
     let ours = self::doubles(gateway);
     found.retain(|it| {
         let double = |entry: &&Entry| it.gateway.as_ref() == entry.numbers.first();
-        it.class != Class::MissingInPas || !ours.iter().any(|entry| double(entry))
+        it.class != Class::MissingInPas || !ours.iter().any(double)
     });
     found.extend(ours.iter().map(|ours| difference(Class::DoubleInGateway, Some(ours), None)));
     found.sort();

@@ -76,7 +76,7 @@ pub(super) fn settle(record: &Patient, held: Held<'_>, free: &dyn Fn(PatientId) 
 }
 
 /// Of each other person the record that is most alike; none that a person has said to be somebody else's.
-fn best_of_each_person<'s>(own: PatientId, state: &'s State) -> Vec<&'s Alike> {
+fn best_of_each_person(own: PatientId, state: &State) -> Vec<&Alike> {
     let index = &state.index;
     let mut best: Vec<(PatientId, &Alike)> = Vec::new();
     for alike in &index.alike {

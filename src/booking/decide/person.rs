@@ -110,7 +110,9 @@ fn repeated<'s>(subject: &Subject, free: &dyn Fn(PatientId) -> bool, state: &'s 
             && it.record.demographics == subject.demographics
             && free(state.index.person_of(&it.record).id)
     };
-    state.index.alike.iter().find(same).map(|it| &it.record)
+    // The same command once more finds the record that it made itself.
+    let own = state.index.record(subject.candidate);
+    own.or_else(|| state.index.alike.iter().find(same).map(|it| &it.record))
 }
 
 /// The record with what the message says.

@@ -21,7 +21,7 @@ use crate::reconcile::lookup::{self, Neighbour};
 use crate::store::Message;
 
 /// Records of one key that are looked at. More have it only where it says next to nothing.
-const KEY_MAX: usize = 256;
+const KEY_MAX: usize = 64;
 const HOUR_MICROSECONDS: i64 = 3_600_000_000;
 /// So many days are looked back for what is usual at this hour.
 const USUAL_DAYS: i64 = 28;
@@ -69,15 +69,19 @@ fn named(state: &State) -> Vec<PatientId> {
 
 /// A record and all that are linked to it, by however many steps.
 pub(super) fn members(conn: &Connection, record: PatientId) -> Result<Vec<Patient>, Fault> {
-    const LINKED: &str = "SELECT 1 FROM patient_link WHERE record_id = ?1 OR to_id = ?1";
     const ALL: &str = "WITH RECURSIVE
         leader (id) AS (VALUES (?1) UNION SELECT to_id FROM patient_link JOIN leader ON record_id = leader.id),
         member (id) AS (SELECT id FROM leader UNION SELECT record_id FROM patient_link JOIN member ON to_id = member.id)
         SELECT model FROM patient WHERE id IN (SELECT id FROM member) ORDER BY seq";
-    if !conn.prepare_cached(LINKED)?.exists([record.0.as_bytes()])? {
+    if !is_linked(conn, record)? {
         return Ok(patient_by_id(conn, record)?.into_iter().collect());
     }
     all(conn, ALL, &[record.0.as_bytes()])?.iter().map(|found| model(found)).collect()
+}
+
+fn is_linked(conn: &Connection, record: PatientId) -> Result<bool, Fault> {
+    const LINKED: &str = "SELECT 1 FROM patient_link WHERE record_id = ?1 OR to_id = ?1";
+    Ok(conn.prepare_cached(LINKED)?.exists([record.0.as_bytes()])?)
 }
 
 fn add_members(conn: &Connection, record: PatientId, state: &mut State) -> Result<(), Fault> {
@@ -169,7 +173,13 @@ fn judge(
     state: &mut State,
 ) -> Result<Judged, Fault> {
     for (_, patient) in found {
-        add_members(conn, patient.id, state)?;
+        if state.index.record(patient.id).is_some() {
+            continue;
+        }
+        match is_linked(conn, patient.id)? {
+            true => state.index.members.extend(members(conn, patient.id)?),
+            false => state.index.members.push(patient.clone()),
+        }
     }
     let neighbours: Vec<Neighbour<'_>> =
         found.iter().map(|(_, record)| Neighbour { record, person: state.index.person_of(record).id }).collect();
@@ -211,8 +221,10 @@ fn people(state: &State) -> Vec<PatientId> {
 
 /// Referrals that came with another record than the one that they hang on. Only linked records have such.
 fn add_homes(conn: &Connection, state: &mut State) -> Result<(), Fault> {
-    let linked: Vec<PatientId> =
-        people(state).into_iter().filter(|person| 1 < state.index.members_of(*person).count()).collect();
+    let followers = state.index.members.iter().filter(|it| it.replaced_by.is_some_and(|leader| leader != it.id));
+    let mut linked: Vec<PatientId> = followers.map(|it| state.index.person_of(it).id).collect();
+    linked.sort();
+    linked.dedup();
     for person in linked {
         let mut list =
             conn.prepare_cached("SELECT id, record_id FROM referral WHERE patient_id = ?1 AND record_id IS NOT NULL")?;

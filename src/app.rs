@@ -212,7 +212,10 @@ impl Reload for Current {
 }
 
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
-    let rules = Rules { sandbox: config.environment.is_sandbox(), unproven_per_hour: config.index.unproven_per_hour };
+    let rules = Rules {
+        sandbox: config.environment.is_sandbox(),
+        unproven_per_hour: config.index.unproven_limit(config.environment),
+    };
     let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
     let path = &config.store.path;
     let store =

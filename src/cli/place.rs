@@ -54,7 +54,7 @@ impl Place {
     /// failure of the source.
     pub fn make_store_for_import(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
         let mut config = self.load()?;
-        config.index.unproven_per_hour = 0;
+        config.index.unproven_per_hour = Some(0);
         let store = open(&config)?;
         Ok((config, store))
     }
@@ -68,7 +68,10 @@ impl Place {
 }
 
 fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
-    let rules = Rules { sandbox: config.environment.is_sandbox(), unproven_per_hour: config.index.unproven_per_hour };
+    let rules = Rules {
+        sandbox: config.environment.is_sandbox(),
+        unproven_per_hour: config.index.unproven_limit(config.environment),
+    };
     let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
     Ok(SqliteStore::open(&config.store.path, options, decide)?)
 }

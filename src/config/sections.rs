@@ -108,17 +108,18 @@ pub struct Retention {
 }
 
 /// `[index]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Index {
     /// So many new records of patients without a proven NHS number may come by one channel of HL7 v2 in an hour, or
     /// three times what is usual at that hour. What would make more is held until a person has decided the entry of the
-    /// worklist. 0: any number.
-    pub unproven_per_hour: u32,
+    /// worklist. 0: any number. Not set: 20 in production, any number in a sandbox, which is filled with such patients.
+    pub unproven_per_hour: Option<u32>,
 }
 
-impl Default for Index {
-    fn default() -> Self {
-        Self { unproven_per_hour: 20 }
+impl Index {
+    /// The limit in this environment; 0: none.
+    pub fn unproven_limit(&self, environment: Environment) -> u32 {
+        self.unproven_per_hour.unwrap_or(if environment.is_sandbox() { 0 } else { 20 })
     }
 }

@@ -6,10 +6,11 @@ use uuid::Uuid;
 use crate::booking::command;
 use crate::booking::decision::{Decision, Refusal};
 use crate::booking::index::{Command, Decider, Wish};
-use crate::intake::hl7::reasoned;
+use crate::issue::{Issue, PERSON_DECIDED};
 use crate::store::{Answer, Message, Work};
 
-/// A decision, ready for the store. `who`: as far as it is known; `reason`: without patient data.
+/// A decision, ready for the store. `who`: as far as it is known. The reason may say anything, so it is kept with the
+/// decision and as the message's body, and told in no issue.
 pub fn prepare(who: &str, reason: &str, wish: Wish, channel: &'static str) -> (Message, Work) {
     let message = Message {
         id: Uuid::now_v7(),
@@ -22,7 +23,7 @@ pub fn prepare(who: &str, reason: &str, wish: Wish, channel: &'static str) -> (M
         correlation: String::new(),
         bundle: String::new(),
         body: reason.as_bytes().to_vec(),
-        issues: vec![reasoned(&format!("{who}: {reason}"))],
+        issues: vec![Issue::new(&PERSON_DECIDED, "")],
         feed: None,
     };
     let command = Command { by: Decider::Person(who.to_owned()), reason: reason.to_owned(), wish };

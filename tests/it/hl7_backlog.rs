@@ -40,7 +40,8 @@ async fn a_long_past_delays_no_start_and_takes_up_no_memory() {
     let port = fixed_port();
     let mut gateway = Gateway::start(Options::default().with("mllp.0.listen", format!("127.0.0.1:{port}")));
     gateway.kill();
-    let options = onward::store::sqlite::Options { rules: Rules { sandbox: true }, ..Default::default() };
+    let options =
+        onward::store::sqlite::Options { rules: Rules { sandbox: true, ..Default::default() }, ..Default::default() };
     let store = SqliteStore::open(&gateway.path("onward.db"), options, decide).unwrap();
     let dialect = Dialect::shipped("itk").unwrap();
     let feed = Feed { channel: "pas-feed".into(), organisation: "RZ9".into(), dialect };

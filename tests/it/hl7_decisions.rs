@@ -33,7 +33,7 @@ fn admission(n: u32) -> String {
 fn quarantine(count: u32) -> (TempDir, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     configure(dir.path(), "SIU");
-    let options = Options { rules: Rules { sandbox: true }, ..Options::default() };
+    let options = Options { rules: Rules { sandbox: true, ..Default::default() }, ..Options::default() };
     let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
     let dialect = Dialect::read(&"types = [\"SIU\"]".parse().unwrap()).unwrap();
     let feed = Feed { channel: "pas".into(), organisation: "RZ9".into(), dialect };

@@ -69,7 +69,7 @@ fn said(event: &Event) -> String {
         }
         Wish::Move { from, booking } => format!("{} from {}", booking.value, from[0].value),
         Wish::MergeBookings { loser, survivor } => format!("{} ends in {}", loser.value, survivor.value),
-        Wish::Link { pair, linked } => format!("{} {linked}", pair.value),
+        Wish::Link { pair, linked, .. } => format!("{} {linked}", pair.value),
         Wish::Directory(diary) => format!("{} clinics", diary.directory.len()),
         Wish::Person | Wish::Withdraw | Wish::Nothing => String::new(),
     };

@@ -65,7 +65,7 @@ fn referral_to_book(it: &Book, state: &State) -> Result<(Person, Referral), Refu
     if it.based_on.is_some() {
         return named_referral(it, state);
     }
-    let free = |person| state.appointments_of(person).next().is_none();
+    let free = |person| state.appointments_of(person).all(|held| held.id == it.appointment.id);
     let person = Person::resolve(&it.subject, &free, state)?;
     let same_case = |held: &&Referral| {
         referral_permits(held.status, ReferralAction::Book).is_ok()

@@ -23,7 +23,8 @@ const LINK: &str = "Bundle.entry.resource.ofType(ServiceRequest).supportingInfo"
 /// A new referral, or the one that a booking has been waiting for.
 pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let service = open_service(state)?;
-    let free = |person| !has_other(person, it.referral.category, state);
+    // What it is about itself is in nobody's way: else the same message once more would look for somebody else.
+    let free = |person| others(person, it.referral.category, state).all(|held| held.id == it.referral.id);
     let mut person = Person::resolve(&it.subject, &free, state)?;
     no_other(&person, it.referral.category, state)?;
     let link = find_link(it, state)?;
@@ -55,15 +56,15 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
 
 /// One live referral of a kind for each patient and service; one that is still awaited is not in the way.
 fn no_other(person: &Person, category: Category, state: &State) -> Result<(), Refusal> {
-    if has_other(person.patient.id, category, state) {
+    if others(person.patient.id, category, state).next().is_some() {
         return Err(refuse(&REFERRAL_EXISTS, "Bundle.entry.resource.ofType(ServiceRequest)"));
     }
     Ok(())
 }
 
-fn has_other(person: PatientId, category: Category, state: &State) -> bool {
-    let other = |held: &Referral| held.status != ReferralStatus::Awaited && held.category == category;
-    state.referrals_of(person).any(other)
+fn others(person: PatientId, category: Category, state: &State) -> impl Iterator<Item = &Referral> {
+    let other = move |held: &&Referral| held.status != ReferralStatus::Awaited && held.category == category;
+    state.referrals_of(person).filter(other)
 }
 
 struct Placed {

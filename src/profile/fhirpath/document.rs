@@ -218,7 +218,26 @@ impl<'t> Document<'t> {
         Some(false)
     }
 
-    /// The same of an array's items.
+    /// The one value that a path leads to, if any. `None` where that needs a closer look.
+    pub(super) fn sole(&self, node: NodeId, path: &[Member], looked: &mut usize) -> Option<Option<NodeId>> {
+        let Some((member, rest)) = path.split_first() else { return Some(Some(node)) };
+        if self.tape.kind(node) != Json::Object {
+            return None;
+        }
+        for child in self.tape.children(node) {
+            *looked += 1;
+            let name = self.tape.name(child);
+            let matched = member.matches(name);
+            if matched == Match::No || !self.is_element(node, member, name, matched) {
+                continue;
+            }
+            let is_sure = !name.is_sibling() && !matches!(self.tape.kind(child), Json::Array | Json::Null);
+            return if is_sure { self.sole(child, rest, looked) } else { None };
+        }
+        Some(None)
+    }
+
+    /// The same as [`Self::leads_on`] of an array's items.
     fn any_leads_on(&self, array: NodeId, path: &[Member], looked: &mut usize) -> Option<bool> {
         for item in self.tape.children(array) {
             *looked += 1;

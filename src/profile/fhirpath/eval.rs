@@ -85,6 +85,9 @@ impl<'s, 'a> Evaluator<'s, 'a> {
 
     /// Nothing or one.
     pub(super) fn single(&self, op: &'a Op, at: At<'_, 'a>) -> Result<Option<Item<'a>>, EvalError> {
+        if let Some(found) = self.sole(op, at)? {
+            return Ok(found.map(Item::Node));
+        }
         let mut found = None;
         self.each(op, at, &mut |item| {
             if found.is_some() {
@@ -93,6 +96,16 @@ impl<'s, 'a> Evaluator<'s, 'a> {
             found = Some(item);
             ON
         })?;
+        Ok(found)
+    }
+
+    /// The one value that a path leads to, or none; nothing where that needs a closer look.
+    fn sole(&self, op: &'a Op, at: At<'_, 'a>) -> Result<Option<Option<NodeId>>, EvalError> {
+        let Op::Path(start, members) = op else { return Ok(None) };
+        let Some(node) = self.node(start, at) else { return Ok(None) };
+        let mut looked = 0;
+        let found = self.document.sole(node, members, &mut looked);
+        self.spend(looked)?;
         Ok(found)
     }
 
@@ -467,6 +480,9 @@ impl<'s, 'a> Evaluator<'s, 'a> {
 
     /// Is the one item this text?
     fn equals_text(&self, on: &'a Op, text: &str, at: At<'_, 'a>) -> Result<Option<bool>, EvalError> {
+        if let Some(found) = self.sole(on, at)? {
+            return Ok(found.map(|node| self.is_text(&Item::Node(node), text)));
+        }
         let mut found = None;
         self.each(on, at, &mut |item| {
             if found.is_some() {

@@ -48,6 +48,8 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     all: Vec<Finding>,
+    /// Values of the wrong kind of JSON.
+    malformed: Vec<NodeId>,
     errors: usize,
     others: usize,
     /// How many trials are under way, whose findings nobody will see.
@@ -61,6 +63,7 @@ pub(super) struct Findings {
 /// Where a trial began.
 pub(super) struct Mark {
     all: usize,
+    malformed: usize,
     errors: usize,
 }
 
@@ -95,8 +98,10 @@ impl Findings {
     pub(super) fn wants(&self, code: &'static Code, severity: Severity) -> bool {
         match severity {
             Severity::Error => true,
-            Severity::Warning => self.trials == 0 && !(self.brief && PRACTICE.contains(&code)),
-            Severity::Information => self.trials == 0 && !self.brief,
+            // That there are more was told already.
+            _ if self.trials != 0 || FINDINGS_MAX < self.others => false,
+            Severity::Warning => !(self.brief && PRACTICE.contains(&code)),
+            Severity::Information => !self.brief,
         }
     }
 
@@ -116,13 +121,15 @@ impl Findings {
             self.left_out = self.left_out.max(Some(finding.severity));
             return;
         }
+        if finding.code == &crate::issue::ELEMENT_TYPE {
+            self.malformed.push(finding.node);
+        }
         self.all.push(finding);
     }
 
     /// Is there a value of the wrong kind of JSON among these?
     pub(super) fn is_malformed(&self, from: NodeId, until: NodeId) -> bool {
-        let within = |finding: &Finding| from <= finding.node && finding.node < until;
-        self.all.iter().any(|finding| finding.code == &crate::issue::ELEMENT_TYPE && within(finding))
+        self.malformed.iter().any(|node| from <= *node && *node < until)
     }
 
     /// How many errors there are.
@@ -133,13 +140,14 @@ impl Findings {
     /// From here on nothing is told, until [`Self::end`].
     pub(super) fn begin(&mut self) -> Mark {
         self.trials += 1;
-        Mark { all: self.all.len(), errors: self.errors }
+        Mark { all: self.all.len(), malformed: self.malformed.len(), errors: self.errors }
     }
 
     /// Forgets what was found since, and says whether there was no error in it.
     pub(super) fn end(&mut self, mark: Mark) -> bool {
         let sound = self.errors == mark.errors;
         self.all.truncate(mark.all);
+        self.malformed.truncate(mark.malformed);
         self.errors = mark.errors;
         self.trials -= 1;
         sound

@@ -226,7 +226,11 @@ impl<'f> Compiler<'f> {
     }
 
     fn many(&self, operator: Operator, parts: &[Tree]) -> Compiled {
-        let parts = self.ops(parts)?;
+        let mut parts = self.ops(parts)?;
+        if matches!(operator, Operator::Or | Operator::And) {
+            // One part may decide alone, whichever it is.
+            parts.sort_by_key(|part| !is_quick(part));
+        }
         Ok(match operator {
             Operator::Or => Op::Test(Box::new(Test::Or(parts))),
             Operator::And => Op::Test(Box::new(Test::And(parts))),
@@ -369,6 +373,17 @@ fn text_test(function: Function, input: Op, given: Op) -> Compiled {
         }
         _ => Test::HasText(input, place, text.into()),
     })))
+}
+
+/// Does it only ask what is there?
+fn is_quick(op: &Op) -> bool {
+    let Op::Test(test) = op else { return false };
+    match &**test {
+        Test::Exists(on) | Test::Empty(on) => matches!(on, Op::Path(..)),
+        Test::Not(on) => is_quick(on),
+        Test::And(parts) | Test::Or(parts) => parts.iter().all(is_quick),
+        _ => false,
+    }
 }
 
 /// A pattern that is written in the expression must be one, and is made once.

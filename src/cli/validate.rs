@@ -371,8 +371,10 @@ impl Summary {
         if self.files < 2 {
             return;
         }
-        let of = |(rule, of): (_, &Vec<_>)| of.iter().map(move |one| (rule, *one)).collect::<Vec<_>>();
-        let mut rules: Vec<(&Box<str>, (&str, Severity, usize))> = self.rules.iter().flat_map(of).collect();
+        let mut rules = Vec::new();
+        for (rule, of) in &self.rules {
+            rules.extend(of.iter().map(|one| (&**rule, *one)));
+        }
         rules.sort_by_key(|(rule, (code, _, count))| (std::cmp::Reverse(*count), *rule, *code));
         for (rule, (code, bad, count)) in rules {
             eprintln!("{count:8} {:11} {code} {rule}", severity(bad));

@@ -25,8 +25,9 @@ pub struct Systems {
 impl Systems {
     /// `open`: the listener asks for no certificates, so callers are not known. For experiments only.
     pub fn new(registered: Vec<System>, open: bool) -> Self {
+        // Whoever shows no certificate may not ask who is who.
         let anonymous =
-            open.then(|| Caller { system: "anonymous".into(), organisations: Organisations::Any, index: true });
+            open.then(|| Caller { system: "anonymous".into(), organisations: Organisations::Any, index: false });
         Self { registered, anonymous }
     }
 
@@ -43,5 +44,17 @@ impl Systems {
 
     fn find(&self, identity: &PeerIdentity) -> Option<&System> {
         self.registered.iter().find(|system| identity.is_of(system))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_shows_no_certificate_is_nobody_or_may_not_ask_who_is_who() {
+        assert!(Systems::new(Vec::new(), false).caller(None).is_none());
+        let anonymous = Systems::new(Vec::new(), true).caller(None).expect("an open listener takes everybody");
+        assert!(!anonymous.index);
     }
 }

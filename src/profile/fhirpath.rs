@@ -7,15 +7,17 @@
 //!
 //! * `lexer` and `syntax` read; `functions` lists what there is; `compile` makes the `program`.
 //! * `document` is a message as FHIRPath sees it; `item`, [`Decimal`], [`Moment`], [`Quantity`] are its values.
-//! * `eval` runs, with `equality` for all that compares.
+//! * `absence` finds out when nothing needs to be run; `eval` runs, with `equality` for all that compares.
 
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
 
+use crate::fhir::names::NameId;
 use crate::fhir::tape::NodeId;
 use crate::profile::facts::{Facts, r4};
 
+mod absence;
 mod compile;
 mod decimal;
 mod document;
@@ -198,6 +200,17 @@ pub struct Expression {
 }
 
 impl Expression {
+    /// Names of members: an object that has none of them meets the expression, whatever else it has. A choice has
+    /// several names; a primitive value may be there by what goes with it alone (`_name`).
+    pub fn met_without(&self) -> Option<Vec<NameId>> {
+        let members = absence::decides(&self.program, true)?;
+        let names = members.into_iter().flat_map(|member| member.choices.iter().chain([&member.name]));
+        let mut names: Vec<NameId> = names.copied().collect();
+        names.sort_unstable();
+        names.dedup();
+        Some(names)
+    }
+
     /// Compiles one expression.
     pub fn compile(text: &str, facts: &Facts) -> Result<Self, CompileError> {
         static R4: LazyLock<Compiler<'static>> = LazyLock::new(|| Compiler::new(r4()));

@@ -12,7 +12,7 @@ use super::definition::{Controls, SlicingRules, Strength};
 use super::facts::TypeId;
 use super::fhirpath::Expression;
 use crate::fhir::names::NameId;
-use crate::fhir::tape::{NodeId, Tape};
+use crate::fhir::tape::{Kind as Json, NodeId, Tape};
 
 mod compile;
 mod discriminator;
@@ -268,10 +268,10 @@ pub struct Invariant {
 }
 
 impl Invariant {
-    /// Does it hold without being evaluated?
+    /// Does it hold without being evaluated? `there`: the bits of the value's members.
     #[inline]
-    pub(super) fn is_spared(&self, tape: &Tape<'_>, node: NodeId) -> bool {
-        self.guard.is_some_and(|guard| !guard.is_met(tape, node))
+    pub(super) fn is_spared(&self, tape: &Tape<'_>, node: NodeId, there: u64) -> bool {
+        self.guard.is_some_and(|guard| !guard.is_met(tape, node, there))
     }
 }
 
@@ -380,4 +380,12 @@ impl Program {
 #[inline]
 pub(super) fn bit(name: NameId) -> u64 {
     1 << (name.index() % 64)
+}
+
+/// The bits of all members of a value; of what is no object nothing is known.
+pub(super) fn members(tape: &Tape<'_>, node: NodeId) -> u64 {
+    match tape.kind(node) {
+        Json::Object => tape.children(node).fold(0, |mask, child| mask | bit(tape.name(child).plain())),
+        _ => u64::MAX,
+    }
 }

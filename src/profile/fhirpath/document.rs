@@ -201,21 +201,13 @@ impl<'t> Document<'t> {
         if self.tape.kind(node) != Json::Object {
             return None;
         }
-        for child in self.tape.children(node) {
-            *looked += 1;
-            let name = self.tape.name(child);
-            let matched = member.matches(name);
-            if matched == Match::No || !self.is_element(node, member, name, matched) {
-                continue;
-            }
-            return match self.tape.kind(child) {
-                Json::Null => None,
-                Json::Array => self.any_leads_on(child, rest, looked),
-                _ if name.is_sibling() && !rest.is_empty() => None,
-                _ => self.leads_on(child, rest, looked),
-            };
+        let Some((child, name)) = self.first(node, member, looked) else { return Some(false) };
+        match self.tape.kind(child) {
+            Json::Null => None,
+            Json::Array => self.any_leads_on(child, rest, looked),
+            _ if name.is_sibling() && !rest.is_empty() => None,
+            _ => self.leads_on(child, rest, looked),
         }
-        Some(false)
     }
 
     /// The one value that a path leads to, if any. `None` where that needs a closer look.
@@ -224,17 +216,20 @@ impl<'t> Document<'t> {
         if self.tape.kind(node) != Json::Object {
             return None;
         }
-        for child in self.tape.children(node) {
-            *looked += 1;
-            let name = self.tape.name(child);
-            let matched = member.matches(name);
-            if matched == Match::No || !self.is_element(node, member, name, matched) {
-                continue;
-            }
-            let is_sure = !name.is_sibling() && !matches!(self.tape.kind(child), Json::Array | Json::Null);
-            return if is_sure { self.sole(child, rest, looked) } else { None };
-        }
-        Some(None)
+        let Some((child, name)) = self.first(node, member, looked) else { return Some(None) };
+        let is_sure = !name.is_sibling() && !matches!(self.tape.kind(child), Json::Array | Json::Null);
+        if is_sure { self.sole(child, rest, looked) } else { None }
+    }
+
+    /// The first property of an object that is this member, or goes with it.
+    #[inline]
+    fn first(&self, object: NodeId, member: &Member, looked: &mut usize) -> Option<(NodeId, NameId)> {
+        let counted = self.tape.children(object).inspect(|_| *looked += 1);
+        let mut named = counted.map(|child| (child, self.tape.name(child)));
+        named.find(|(_, name)| {
+            let matched = member.matches(*name);
+            matched != Match::No && self.is_element(object, member, *name, matched)
+        })
     }
 
     /// The same as [`Self::leads_on`] of an array's items.

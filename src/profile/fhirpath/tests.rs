@@ -386,3 +386,67 @@ proptest! {
         }
     }
 }
+
+/// The members without which an expression is met, as it is compiled.
+fn met_without(expression: &str) -> Option<String> {
+    let found = Expression::compile(expression, r4()).unwrap().met_without()?;
+    Some(found.into_iter().map(|name| r4().names().name(name)).collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn what_speaks_of_something_absent_is_met() {
+    const CASES: &[(&str, &str)] = &[
+        ("category.empty()", "category"),
+        ("category.coding.where(system = 'a').exists().not()", "category"),
+        ("type != 'display' or (required.empty() and repeats.empty())", "repeats required"),
+        ("type != 'display' or readOnly.empty() or category.text.empty()", "readOnly"),
+        ("enableWhen.count() > 2 implies enableBehavior.exists()", "enableWhen"),
+        ("type = 'group' implies item.empty().not() and initial.empty()", ""),
+        ("repeats = true or initial.count() <= 1", "initial"),
+        ("initial.count() >= 1", ""),
+        ("enableWhen.all(question = 'a')", "enableWhen"),
+        ("contained.select(id).isDistinct()", "contained"),
+        ("extension('urn:x').empty()", "extension"),
+        ("(category.exists() and text.exists()).not()", "category"),
+        ("(category.exists() or text.exists()).not()", "category text"),
+        ("category.exists() or text.exists()", ""),
+        ("type = 'display'", ""),
+        ("%resource.category.empty()", ""),
+        ("children().empty()", ""),
+        ("multipleBirth.empty()", "multipleBirth multipleBirthBoolean multipleBirthInteger"),
+    ];
+    for (expression, expected) in CASES {
+        assert_eq!(met_without(expression).unwrap_or_default(), *expected, "{expression}");
+        if !expected.is_empty() {
+            assert_eq!(found_in("{}", expression), Ok(vec!["true".to_owned()]), "{expression}");
+        }
+    }
+}
+
+/// What is not run must be what would have been found.
+#[test]
+fn invariants_that_need_not_be_run_hold() {
+    let definitions = crate::profile::base::definitions();
+    let constraints = definitions.iter().flat_map(|it| &it.snapshot).flat_map(|it| &it.constraints);
+    let expressions: std::collections::BTreeSet<&str> = constraints.filter_map(|it| it.expression.as_deref()).collect();
+    let mut spared = 0;
+    for text in expressions.iter().filter(|text| Expression::compile(text, r4()).is_ok()) {
+        let expression = Expression::compile(text, r4()).unwrap();
+        let Some(without) = expression.met_without() else { continue };
+        spared += 1;
+        assert!(!without.is_empty(), "{text}");
+        // All members that any type has, but those.
+        let others = r4().types().iter().flat_map(|kind| kind.fields()).map(|field| field.name_id);
+        let others: std::collections::BTreeSet<_> = others.filter(|name| !without.contains(name)).collect();
+        let members = others.iter().map(|name| format!("{:?}: \"a\"", r4().names().name(*name)));
+        let full = format!("{{{}}}", members.collect::<Vec<_>>().join(", "));
+        for document in ["{}", &full] {
+            let tape = tape(document);
+            let types = types(&tape);
+            let document = Document { tape: &tape, types: &types, facts: r4() };
+            let verdict = expression.holds(&Scope::of(document, NodeId::ROOT));
+            assert!(matches!(verdict, Verdict::True | Verdict::Error(_)), "{text}: {verdict:?}");
+        }
+    }
+    assert!(100 < spared, "{spared} of {}", expressions.len());
+}

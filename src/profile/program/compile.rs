@@ -392,7 +392,7 @@ impl<'d> Compiler<'d> {
                     is_error: constraint.is_error,
                     is_practice: PRACTICE.contains(&constraint.key.as_str()),
                     is_decisive: DECISIVE.contains(&constraint.key.as_str()),
-                    guard: Guard::of(expression, self.facts.names()),
+                    guard: Guard::of(expression, &compiled, self.facts.names()),
                     expression: compiled,
                     source: constraint.source.as_deref().unwrap_or(&definition.url).into(),
                 });

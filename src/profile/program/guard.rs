@@ -3,14 +3,16 @@
 
 use foldhash::HashSet;
 
+use super::bit;
 use crate::fhir::names::{NameId, Names};
 use crate::fhir::tape::{Kind, NodeId, Tape};
+use crate::profile::fhirpath::Expression;
 
 /// Where this is not met an invariant holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
-    /// A member is there.
-    Member(NameId),
+    /// One of these members may be there: their bits in a mask.
+    Members(u64),
     /// A member's text begins with `#`.
     Local(NameId),
     /// A member's text names a version.
@@ -42,8 +44,15 @@ const DISTINCT: &str =
 const PLAIN: [&str; 4] = ["collection", "document", "message", "searchset"];
 
 impl Guard {
-    /// That of an expression of R4: dom-4, dom-5, ref-1, bdl-3, bdl-4, bdl-7 and bdl-8 have one.
-    pub(super) fn of(expression: &str, names: &Names) -> Option<Self> {
+    /// That of an expression: what follows from how it is written, or what is known of it.
+    pub(super) fn of(text: &str, compiled: &Expression, names: &Names) -> Option<Self> {
+        let follows =
+            || Some(Self::Members(compiled.met_without()?.into_iter().fold(0, |mask, name| mask | bit(name))));
+        Self::known(text, names).or_else(follows)
+    }
+
+    /// Those of R4 that does not follow: ref-1, bdl-3, bdl-4, bdl-7 and bdl-8.
+    fn known(expression: &str, names: &Names) -> Option<Self> {
         let name = |name| names.find(name);
         let bundle = Bundle {
             kind: name("type"),
@@ -54,8 +63,6 @@ impl Guard {
             version_id: name("versionId"),
         };
         Some(match expression {
-            "contained.meta.versionId.empty() and contained.meta.lastUpdated.empty()"
-            | "contained.meta.security.empty()" => Self::Member(name("contained")),
             REFERENCE => Self::Local(name("reference")),
             "fullUrl.contains('/_history/').not()" => Self::Version(bundle.full_url),
             REQUEST => Self::Entries(name("request"), bundle),
@@ -65,14 +72,14 @@ impl Guard {
         })
     }
 
-    /// Must the expression be evaluated?
-    pub(super) fn is_met(self, tape: &Tape<'_>, node: NodeId) -> bool {
+    /// Must the expression be evaluated? `there`: the bits of the value's members, as [`members`] gives them.
+    pub(super) fn is_met(self, tape: &Tape<'_>, node: NodeId, there: u64) -> bool {
         // What is written with an escape may be anything.
         let has = |member, is_it: fn(&str) -> bool| {
             tape.member(node, member).is_some_and(|found| tape.kind(found) != Kind::Plain || is_it(tape.raw(found)))
         };
         match self {
-            Self::Member(name) => tape.member(node, name).is_some(),
+            Self::Members(names) => there & names != 0,
             Self::Local(name) => has(name, |text| text.starts_with('#')),
             Self::Version(name) => has(name, |text| memchr::memmem::find(text.as_bytes(), b"/_history/").is_some()),
             Self::Entries(name, bundle) => {
@@ -107,38 +114,57 @@ impl Bundle {
 
 #[cfg(test)]
 mod tests {
+    use super::super::members;
     use super::*;
     use crate::fhir::json::{Limits, read};
     use crate::profile::base;
     use crate::profile::facts::r4;
 
-    fn guards() -> Vec<(&'static str, Guard)> {
+    /// Those that do not follow from how an invariant is written, by its key.
+    fn guards() -> Vec<(String, Guard)> {
         let definitions = base::definitions();
         let constraints = definitions.iter().flat_map(|it| &it.snapshot).flat_map(|it| &it.constraints);
         let of_invariant = |it: &crate::profile::definition::Constraint| {
-            Some((it.key.clone(), Guard::of(it.expression.as_deref()?, r4().names())?))
+            Some((it.key.clone(), Guard::known(it.expression.as_deref()?, r4().names())?))
         };
         let mut found: Vec<(String, Guard)> = constraints.filter_map(of_invariant).collect();
         found.sort_by(|one, other| one.0.cmp(&other.0));
         found.dedup();
-        const KEYS: [&str; 7] = ["bdl-3", "bdl-4", "bdl-7", "bdl-8", "dom-4", "dom-5", "ref-1"];
-        let known = |key: &str| KEYS.into_iter().find(|own| *own == key).unwrap_or_else(|| panic!("{key}"));
-        found.into_iter().map(|(key, guard)| (known(&key), guard)).collect()
+        found
     }
 
     /// A guard that no invariant has would be a slip of the pen here.
     #[test]
     fn guards_are_those_of_invariants() {
-        let keys: Vec<&str> = guards().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["bdl-3", "bdl-4", "bdl-7", "bdl-8", "dom-4", "dom-5", "ref-1"]);
+        let keys: Vec<String> = guards().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["bdl-3", "bdl-4", "bdl-7", "bdl-8", "ref-1"]);
+    }
+
+    #[test]
+    fn what_speaks_of_something_absent_is_spared() {
+        let guard = |text| Guard::of(text, &Expression::compile(text, r4()).unwrap(), r4().names());
+        let met = |text, document: &str| {
+            let tape = read(document.as_bytes(), &Limits::default(), r4().names(), Vec::new()).unwrap();
+            guard(text).unwrap().is_met(&tape, NodeId::ROOT, members(&tape, NodeId::ROOT))
+        };
+        let one = "type != 'display' or code.empty()";
+        let two = "type != 'display' or (required.empty() and repeats.empty())";
+        assert!(!met(one, r#"{"type": "display", "required": true}"#));
+        assert!(met(one, r#"{"type": "display", "code": null}"#));
+        assert!(met(one, r#"{"_code": {"id": "a"}}"#));
+        assert!(met(one, r#""display""#));
+        assert!(!met(two, r#"{"code": []}"#));
+        assert!(met(two, r#"{"repeats": false}"#));
+        assert!(met(two, r#"{"required": false}"#));
+        assert_eq!(guard("code.exists()"), None);
     }
 
     #[test]
     fn what_may_break_an_invariant_is_evaluated() {
         let met = |key: &str, text: &str| {
             let tape = read(text.as_bytes(), &Limits::default(), r4().names(), Vec::new()).unwrap();
-            let (_, guard) = guards().into_iter().find(|(own, _)| *own == key).unwrap();
-            guard.is_met(&tape, NodeId::ROOT)
+            let (_, guard) = guards().into_iter().find(|(own, _)| own == key).unwrap();
+            guard.is_met(&tape, NodeId::ROOT, members(&tape, NodeId::ROOT))
         };
         let is_spared = |key, text| assert!(!met(key, text), "{key} {text}");
         let is_evaluated = |key, text| assert!(met(key, text), "{key} {text}");

@@ -8,7 +8,7 @@ use super::*;
 use crate::fhir::tape::Kind as Json;
 use crate::issue;
 use crate::profile::facts::{Element, Field, Kind, Type};
-use crate::profile::program::{MANY, bit};
+use crate::profile::program::{MANY, bit, members};
 
 /// Deeper than this is not walked; the JSON reader's own limit is below it.
 const DEPTH_MAX: usize = 512;
@@ -365,12 +365,17 @@ impl<'v, 't> Walk<'v, 't> {
         }
     }
 
-    /// Invariants of rules wait until the types of everything are known.
+    /// Invariants of rules wait until the types of everything are known, unless they hold without being evaluated.
     pub(super) fn invariants_of(&mut self, rules: &[RuleId], node: NodeId) {
+        let program = self.program;
+        let mut there = None;
         for (index, rule) in rules.iter().enumerate() {
-            for id in &self.program.rule(*rule).invariants {
-                let again = rules[..index].iter().any(|before| self.program.rule(*before).invariants.contains(id));
-                if !again {
+            for id in &program.rule(*rule).invariants {
+                let invariant = program.invariant(*id);
+                let again = || rules[..index].iter().any(|before| program.rule(*before).invariants.contains(id));
+                let there = *there.get_or_insert_with(|| members(self.tape, node));
+                let is_idle = invariant.is_practice && self.found.is_brief();
+                if !is_idle && !invariant.is_spared(self.tape, node, there) && !again() {
                     let (resource, root) = (self.resource, self.root_resource);
                     self.work.push(Work::Invariant { id: *id, node, resource, root });
                 }

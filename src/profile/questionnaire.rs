@@ -1,6 +1,6 @@
 //! What a Questionnaire asks, as far as answers can be held to it (R4 6.4 Questionnaire).
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -80,7 +80,7 @@ impl Form {
                 collect(&question.questions, found);
             }
         }
-        let mut found = HashSet::new();
+        let mut found = HashSet::default();
         collect(&self.questions, &mut found);
         found
     }

@@ -1,9 +1,10 @@
 //! Equal, equivalent, ordered, distinct (FHIRPath N1, 6.1 and 6.2).
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::decimal::Decimal;
@@ -20,6 +21,8 @@ const FEW: usize = 16;
 #[derive(Default)]
 pub(super) struct Unique<'a> {
     items: Items<'a>,
+    /// Of nobody's choice, so that nobody can choose values that are alike.
+    hashes: RandomState,
     by_hash: HashMap<u64, SmallVec<[u32; 1]>>,
 }
 
@@ -36,10 +39,10 @@ impl<'a> Unique<'a> {
         }
         if self.by_hash.is_empty() {
             for (index, item) in self.items.iter().enumerate() {
-                self.by_hash.entry(evaluator.hash(item)?).or_default().push(index as u32);
+                self.by_hash.entry(evaluator.hash(item, &self.hashes)?).or_default().push(index as u32);
             }
         }
-        let hash = evaluator.hash(&item)?;
+        let hash = evaluator.hash(&item, &self.hashes)?;
         if let Some(same) = self.by_hash.get(&hash)
             && self.has_any(evaluator, &item, same.iter().map(|index| *index as usize))?
         {
@@ -56,7 +59,7 @@ impl<'a> Unique<'a> {
         if self.by_hash.is_empty() {
             return self.has_any(evaluator, item, 0..self.items.len());
         }
-        let Some(same) = self.by_hash.get(&evaluator.hash(item)?) else { return Ok(false) };
+        let Some(same) = self.by_hash.get(&evaluator.hash(item, &self.hashes)?) else { return Ok(false) };
         self.has_any(evaluator, item, same.iter().map(|index| *index as usize))
     }
 
@@ -239,35 +242,35 @@ impl<'a> Evaluator<'_, 'a> {
     }
 
     /// Equal items have the same.
-    fn hash(&self, item: &Item<'a>) -> Result<u64, EvalError> {
-        let mut hasher = DefaultHasher::new();
+    fn hash(&self, item: &Item<'a>, hashes: &RandomState) -> Result<u64, EvalError> {
+        let mut hasher = hashes.build_hasher();
         match (self.system(item), item) {
             (Some(value), _) => hash_value(&value, &mut hasher),
-            (None, Item::Node(node)) => return self.hash_node(*node),
+            (None, Item::Node(node)) => return self.hash_node(*node, hashes),
             _ => {}
         }
         Ok(hasher.finish())
     }
 
-    fn hash_node(&self, node: NodeId) -> Result<u64, EvalError> {
+    fn hash_node(&self, node: NodeId, hashes: &RandomState) -> Result<u64, EvalError> {
         self.spend(1)?;
         let tape = self.document.tape;
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = hashes.build_hasher();
         match tape.kind(node) {
             Kind::Object => {
                 // The order of members does not matter.
                 let mut sum = 0_u64;
                 for child in tape.children(node) {
-                    let mut own = DefaultHasher::new();
+                    let mut own = hashes.build_hasher();
                     tape.name(child).hash(&mut own);
-                    self.hash_node(child)?.hash(&mut own);
+                    self.hash_node(child, hashes)?.hash(&mut own);
                     sum = sum.wrapping_add(own.finish());
                 }
                 sum.hash(&mut hasher);
             }
             Kind::Array => {
                 for child in tape.children(node) {
-                    self.hash_node(child)?.hash(&mut hasher);
+                    self.hash_node(child, hashes)?.hash(&mut hasher);
                 }
             }
             Kind::Null => {}
@@ -281,7 +284,7 @@ impl<'a> Evaluator<'_, 'a> {
     }
 }
 
-fn hash_value(value: &Item<'_>, hasher: &mut DefaultHasher) {
+fn hash_value(value: &Item<'_>, hasher: &mut impl Hasher) {
     match value {
         Item::String(text) => text.hash(hasher),
         Item::Boolean(value) => value.hash(hasher),

@@ -2,9 +2,9 @@
 //! the question is not enabled, all that are required (R4 6.4, 6.5). The Questionnaire is looked for in what the response
 //! contains, in its Bundle, and in the loaded packages.
 
+use foldhash::{HashMap, HashSet};
 use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 
 use serde_json::Value;
@@ -53,7 +53,7 @@ struct Filled<'f> {
     /// What is missing may still come.
     in_progress: bool,
     /// Where each question stands, by its link id; in the order of the document.
-    by_link: HashMap<String, Vec<NodeId>>,
+    by_link: HashMap<Cow<'f, str>, Vec<NodeId>>,
     /// What the current question is within; the response first.
     above: Vec<NodeId>,
     /// How many answers conditions looked at.
@@ -72,7 +72,7 @@ impl Filled<'_> {
     }
 }
 
-impl<'v> Walk<'v, '_> {
+impl<'v, 't> Walk<'v, 't> {
     /// Questions that depend on each other (R4 6.4.4 "enableWhen").
     pub(super) fn questionnaire(&mut self, node: NodeId) {
         let by_link = self.by_link(node);
@@ -107,14 +107,14 @@ impl<'v> Walk<'v, '_> {
     }
 
     /// The items below a resource, by their link ids.
-    fn by_link(&self, node: NodeId) -> HashMap<String, Vec<NodeId>> {
+    fn by_link(&self, node: NodeId) -> HashMap<Cow<'t, str>, Vec<NodeId>> {
         let tape = self.tape;
         let link_id = self.facts.names().find("linkId");
-        let mut found: HashMap<String, Vec<NodeId>> = HashMap::new();
+        let mut found: HashMap<Cow<'t, str>, Vec<NodeId>> = HashMap::default();
         let items = tape.member_named(node, "item").into_iter().flat_map(|list| list.0..tape.next(list).0);
         for at in items.map(NodeId).filter(|at| tape.name(*at) == link_id) {
             if let (Some(link), Some(item)) = (tape.string(at), tape.parent(at)) {
-                found.entry(link.into_owned()).or_default().push(item);
+                found.entry(link).or_default().push(item);
             }
         }
         found

@@ -70,6 +70,10 @@ pub struct Context {
     pub expression: String,
 }
 
+/// What an element whose name ends in its type holds: the type's suffix (`CodeableConcept`) and the value. Few elements
+/// have one, so it is kept apart.
+pub type Prescribed = Box<(String, Value)>;
+
 /// One ElementDefinition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Element {
@@ -93,14 +97,14 @@ pub struct Element {
     pub content_reference: Option<String>,
     /// Allowed types.
     pub types: Vec<TypeRef>,
-    /// `fixed[x]`: type suffix (`CodeableConcept`) and exact value.
-    pub fixed: Option<(String, Value)>,
-    /// `pattern[x]`: type suffix and the least that must be there.
-    pub pattern: Option<(String, Value)>,
+    /// `fixed[x]`: the exact value.
+    pub fixed: Option<Prescribed>,
+    /// `pattern[x]`: the least that must be there.
+    pub pattern: Option<Prescribed>,
     /// `minValue[x]`.
-    pub min_value: Option<(String, Value)>,
+    pub min_value: Option<Prescribed>,
     /// `maxValue[x]`.
-    pub max_value: Option<(String, Value)>,
+    pub max_value: Option<Prescribed>,
     /// Longest string, in characters.
     pub max_length: Option<u32>,
     /// Invariants.

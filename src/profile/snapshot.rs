@@ -43,15 +43,11 @@ pub fn complete(definitions: &mut [Definition]) -> Vec<(String, SnapshotError)> 
     let made: Vec<(usize, Vec<Element>)> = {
         let list = List(definitions.iter().map(|definition| (definition.url.as_str(), definition)).collect());
         let generator = Generator::new(&list);
-        let bare = definitions.iter().enumerate().filter(|(_, definition)| definition.snapshot.is_empty());
-        let made = bare.filter_map(|(at, definition)| match generator.elements(definition) {
-            Ok(elements) => Some((at, elements.to_vec())),
-            Err(error) => {
-                errors.push((definition.url.clone(), error));
-                None
-            }
-        });
-        made.collect()
+        let bare = || definitions.iter().enumerate().filter(|(_, definition)| definition.snapshot.is_empty());
+        let failed =
+            bare().filter_map(|(_, definition)| Some((definition.url.clone(), generator.elements(definition).err()?)));
+        errors.extend(failed);
+        bare().filter_map(|(at, definition)| Some((at, generator.take(definition)?))).collect()
     };
     for (at, elements) in made {
         definitions[at].snapshot = elements;
@@ -114,7 +110,7 @@ pub enum SnapshotFault {
 /// Makes snapshots, and keeps what it made on the way.
 pub struct Generator<'r> {
     resolver: &'r dyn Resolver,
-    made: RefCell<HashMap<*const Definition, Rc<[Element]>>>,
+    made: RefCell<HashMap<*const Definition, Rc<Vec<Element>>>>,
     under_way: RefCell<Vec<*const Definition>>,
 }
 
@@ -174,9 +170,17 @@ impl<'r> Generator<'r> {
         if let Some(made) = self.made.borrow().get(&key) {
             return Ok(Elements::Made(Rc::clone(made)));
         }
-        let made: Rc<[Element]> = self.snapshot(definition)?.into();
+        let mut made = self.snapshot(definition)?;
+        made.shrink_to_fit();
+        let made = Rc::new(made);
         self.made.borrow_mut().insert(key, Rc::clone(&made));
         Ok(Elements::Made(made))
+    }
+
+    /// What was made for a definition; it is made anew if it is asked for again.
+    pub fn take(&self, definition: &Definition) -> Option<Vec<Element>> {
+        let made = self.made.borrow_mut().remove(&std::ptr::from_ref(definition))?;
+        Some(Rc::try_unwrap(made).unwrap_or_else(|made| made.to_vec()))
     }
 }
 
@@ -185,7 +189,7 @@ pub enum Elements<'r> {
     /// From the definition itself.
     Brought(&'r [Element]),
     /// From base and differential.
-    Made(Rc<[Element]>),
+    Made(Rc<Vec<Element>>),
 }
 
 impl std::ops::Deref for Elements<'_> {

@@ -239,7 +239,10 @@ fn slices_and_slices_of_slices_are_cut_from_what_the_base_says() {
     assert_eq!((slice.min, slice.max, slice.slicing.as_ref()), (Some(0), Some(Max::Count(2)), None));
     let inner = element(&elements, "Patient.identifier:a/b");
     assert_eq!((inner.max, inner.path.as_str()), (Some(Max::Count(1)), "Patient.identifier"));
-    assert_eq!(element(&elements, "Patient.identifier:a/b.system").fixed, Some(("Uri".into(), "urn:a".into())));
+    assert_eq!(
+        element(&elements, "Patient.identifier:a/b.system").fixed,
+        Some(Box::new(("Uri".into(), "urn:a".into())))
+    );
     assert_eq!(element(&elements, "Patient.identifier:a.use").min, Some(0));
     assert!(!elements.iter().any(|it| it.id == "Patient.identifier.system"));
 }

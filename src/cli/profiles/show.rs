@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::{CallerFault, print, print_json, table};
 use super::Sources;
-use crate::profile::definition::{Definition, Element, Max, TypeRef};
+use crate::profile::definition::{Definition, Element, Max, Prescribed, TypeRef};
 use crate::profile::package::Packages;
 
 /// What `onward profiles show` takes.
@@ -53,7 +53,7 @@ fn element_json(element: &Element) -> Value {
 
 /// All that is said about an element, under the names that are shown.
 pub(super) fn facets(element: &Element) -> Vec<(&'static str, String)> {
-    let value = |held: &Option<(String, Value)>| held.as_ref().map(|(_, value)| value.to_string()).unwrap_or_default();
+    let value = |held: &Option<Prescribed>| held.as_deref().map(|(_, value)| value.to_string()).unwrap_or_default();
     let number = |held: Option<u32>| held.map(|it| it.to_string()).unwrap_or_default();
     let flag = |held: Option<bool>| if held == Some(true) { "yes".to_owned() } else { String::new() };
     let all = vec![

@@ -85,7 +85,7 @@ fn without_slice(part: &str) -> &str {
 fn take(element: &mut Element, fact: &str) {
     let (key, value) = fact.split_once('=').unwrap_or((fact, ""));
     let json = |suffix: &str| match serde_json::from_str(value) {
-        Ok(value) => Some((suffix.to_owned(), value)),
+        Ok(value) => Some(Box::new((suffix.to_owned(), value))),
         Err(error) => panic!("{fact}: {error}"),
     };
     match key {

@@ -205,7 +205,7 @@ impl Tables {
     fn primitive_value(&self, block: &Block) -> Element {
         let parent = block.parent.filter(|parent| *parent != "Element");
         let code = if parent.is_some() || block.name == "xhtml" { "string" } else { block.name };
-        let limit = |digits: &str| Some(("Integer".to_owned(), Value::Number(digits.parse().ok()?)));
+        let limit = |digits: &str| Some(Box::new(("Integer".to_owned(), Value::Number(digits.parse().ok()?))));
         let is_integer = block.name == "integer";
         let path = [block.name, ".value"].concat();
         Element {

@@ -85,7 +85,7 @@ fn extensions_have_a_context_and_a_type() {
     let code = definition("patient-nationality").differential.iter().find(|it| it.id == "Extension.extension:code.url");
     let code = code.unwrap();
     assert_eq!((&*code.path, &code.slice_name), ("Extension.extension.url", &None));
-    assert_eq!(code.fixed, Some(("Uri".to_owned(), "code".into())));
+    assert_eq!(code.fixed, Some(Box::new(("Uri".to_owned(), "code".into()))));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 use serde_json::Value;
 
 use super::{
-    Binding, Constraint, Context, Controls, Definition, Derivation, Discriminator, Element, Kind, Max, Slicing,
-    SlicingRules, Strength, TypeRef,
+    Binding, Constraint, Context, Controls, Definition, Derivation, Discriminator, Element, Kind, Max, Prescribed,
+    Slicing, SlicingRules, Strength, TypeRef,
 };
 
 const EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -169,7 +169,7 @@ fn read_value<'de, A: MapAccess<'de>>(element: &mut Element, key: &str, map: &mu
         let suffix = key.strip_prefix(prefix)?;
         suffix.starts_with(|first: char| first.is_ascii_uppercase()).then(|| suffix.to_owned())
     };
-    let slots: [(&str, &mut Option<(String, Value)>); 4] = [
+    let slots: [(&str, &mut Option<Prescribed>); 4] = [
         ("fixed", &mut element.fixed),
         ("pattern", &mut element.pattern),
         ("minValue", &mut element.min_value),
@@ -177,7 +177,7 @@ fn read_value<'de, A: MapAccess<'de>>(element: &mut Element, key: &str, map: &mu
     ];
     for (prefix, slot) in slots {
         if let Some(suffix) = typed(prefix) {
-            *slot = Some((suffix, map.next_value()?));
+            *slot = Some(Box::new((suffix, map.next_value()?)));
             return Ok(());
         }
     }
@@ -400,8 +400,8 @@ mod tests {
             "patternCodeableConcept": {"text": "a"}, "maxLength": 3, "_fixedUri": {}, "max": "*", "min": 1}"#,
         );
         let [element] = read.differential.as_slice() else { panic!("one element") };
-        assert_eq!(element.fixed, Some(("Uri".into(), "urn:x".into())));
-        assert_eq!(element.min_value, Some(("Date".into(), "2020-01-01".into())));
+        assert_eq!(element.fixed, Some(Box::new(("Uri".into(), "urn:x".into()))));
+        assert_eq!(element.min_value, Some(Box::new(("Date".into(), "2020-01-01".into()))));
         assert_eq!(element.pattern.as_ref().map(|it| it.0.as_str()), Some("CodeableConcept"));
         assert_eq!((element.max_length, element.max, element.min), (Some(3), Some(Max::Many), Some(1)));
     }

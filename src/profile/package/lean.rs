@@ -15,18 +15,18 @@ use crate::profile::snapshot::{Generator, SnapshotError};
 impl Packages {
     /// Makes the snapshots that are missing; answers what could not be made.
     pub(super) fn complete(&mut self) -> Vec<(usize, SnapshotError)> {
-        let made: Vec<(usize, Result<Vec<Element>, SnapshotError>)> = {
-            let generator = Generator::new(self);
+        let generator = Generator::new(self);
+        let bare = || {
             let entries = self.definitions.entries.iter().enumerate();
-            let bare = entries.filter(|(_, entry)| entry.item.snapshot.is_empty());
-            bare.map(|(at, entry)| (at, generator.elements(&entry.item).map(|made| made.to_vec()))).collect()
+            entries.filter(|(_, entry)| entry.item.snapshot.is_empty()).map(|(at, entry)| (at, &*entry.item))
         };
-        let mut errors = Vec::new();
+        let errors = bare().filter_map(|(at, item)| Some((at, generator.elements(item).err()?))).collect();
+        let made: Vec<(usize, Vec<Element>)> =
+            bare().filter_map(|(at, item)| Some((at, generator.take(item)?))).collect();
+        drop(generator);
         for (at, made) in made {
-            match (made, self.definitions.entries.get_mut(at)) {
-                (Ok(made), Some(entry)) => entry.complete(made),
-                (Ok(_), None) => {}
-                (Err(error), _) => errors.push((at, error)),
+            if let Some(entry) = self.definitions.entries.get_mut(at) {
+                entry.complete(made);
             }
         }
         errors

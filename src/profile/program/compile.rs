@@ -330,7 +330,7 @@ impl<'d> Compiler<'d> {
                 invariants.push(invariant);
             }
         }
-        let range = (element.min_value.as_ref().map(|(_, value)| Exact::of(value)), element.max_value.as_ref());
+        let range = (element.min_value.as_deref().map(|(_, value)| Exact::of(value)), element.max_value.as_deref());
         let range = (range.0, range.1.map(|(_, value)| Exact::of(value)));
         Rule {
             profile: drafts.profile,
@@ -338,8 +338,8 @@ impl<'d> Compiler<'d> {
             min: if index == 0 { 0 } else { min },
             max: if index == 0 { MANY } else { max },
             types: self.types(drafts, index, base),
-            fixed: element.fixed.as_ref().map(|(_, value)| Box::new(Exact::of(value))),
-            pattern: element.pattern.as_ref().map(|(_, value)| Box::new(Exact::of(value))),
+            fixed: element.fixed.as_deref().map(|(_, value)| Box::new(Exact::of(value))),
+            pattern: element.pattern.as_deref().map(|(_, value)| Box::new(Exact::of(value))),
             range: if range == (None, None) { None } else { Some(Box::new(range)) },
             max_length: element.max_length,
             controls: element.controls.clone(),

@@ -278,10 +278,10 @@ fn values_of_profile(compiler: &mut Compiler<'_>, root: Cursor<'_>, steps: &[Ste
 }
 
 fn value(compiler: &mut Compiler<'_>, element: &Element) -> Option<What> {
-    if let Some((_, fixed)) = &element.fixed {
+    if let Some((_, fixed)) = element.fixed.as_deref() {
         return Some(What::Fixed(Exact::of(fixed)));
     }
-    if let Some((_, pattern)) = &element.pattern {
+    if let Some((_, pattern)) = element.pattern.as_deref() {
         return Some(What::Pattern(Exact::of(pattern)));
     }
     let binding = element.binding.as_ref().filter(|it| it.strength == Strength::Required)?;

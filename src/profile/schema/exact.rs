@@ -7,8 +7,8 @@ use crate::profile::definition::Element;
 /// What `fixed[x]` and `pattern[x]` prescribe for a value of this type.
 pub(super) fn of(element: &Element, type_name: &str) -> Option<Value> {
     let is_of = |suffix: &str| suffix.eq_ignore_ascii_case(type_name);
-    let fixed = element.fixed.as_ref().filter(|(suffix, value)| is_of(suffix) && is_plain(value));
-    let pattern = element.pattern.as_ref().filter(|(suffix, value)| is_of(suffix) && is_plain(value));
+    let fixed = element.fixed.as_deref().filter(|(suffix, value)| is_of(suffix) && is_plain(value));
+    let pattern = element.pattern.as_deref().filter(|(suffix, value)| is_of(suffix) && is_plain(value));
     fixed.map(|(_, value)| json!({ "const": value })).or_else(|| pattern.map(|(_, value)| pattern_of(value)))
 }
 

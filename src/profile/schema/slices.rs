@@ -91,7 +91,7 @@ fn at(overlay: &Overlay<'_, '_>, element: &Element, type_id: TypeId, path: &[&st
     let facts = overlay.writer.facts;
     let kind = facts.of(type_id);
     let [name, rest @ ..] = path else { return exact::of(element, kind.name) };
-    if let Some((_, value)) = element.fixed.as_ref().or(element.pattern.as_ref()) {
+    if let Some((_, value)) = element.fixed.as_deref().or(element.pattern.as_deref()) {
         return within(value, path);
     }
     let (field, false) = facts.field(kind, name)? else { return None };

@@ -270,7 +270,7 @@ impl Making<'_, '_> {
         if let Some(like) = element.content_reference.as_deref().and_then(|it| it.rsplit('#').next()) {
             return self.object(self.builder.by_id[like], depth);
         }
-        if let Some((_, fixed)) = &element.fixed {
+        if let Some((_, fixed)) = element.fixed.as_deref() {
             return Some(fixed.clone());
         }
         let code = element.types.first().map_or("BackboneElement", |one| one.code.as_str());
@@ -278,7 +278,7 @@ impl Making<'_, '_> {
             false if !code.chars().next()?.is_lowercase() => self.object(element, depth)?,
             _ => sample(self.builder, element, code, depth)?,
         };
-        if let (Some((_, pattern)), Some(own)) = (&element.pattern, value.as_object_mut()) {
+        if let (Some((_, pattern)), Some(own)) = (element.pattern.as_deref(), value.as_object_mut()) {
             own.extend(pattern.as_object().cloned().unwrap_or_default());
         }
         Some(value)

@@ -119,7 +119,7 @@ impl Case<'_, '_> {
     }
 
     fn fixed(&self) -> Option<Violation> {
-        let (_, fixed) = self.element.fixed.as_ref()?;
+        let (_, fixed) = self.element.fixed.as_deref()?;
         if self.tells_slices() {
             return None;
         }

@@ -2,7 +2,7 @@
 //! that stands beside the project. Each compares what is said, element by element, as text.
 
 use super::*;
-use crate::profile::definition::{Binding, Constraint, Slicing, SlicingRules, TypeRef};
+use crate::profile::definition::{Binding, Constraint, Prescribed, Slicing, SlicingRules, TypeRef};
 use crate::profile::terminology::{ConceptSet, Filter};
 
 /// Where the package is looked for.
@@ -181,9 +181,9 @@ fn read(official: &Value) -> Element {
     }
 }
 
-fn choice(official: &Value, stem: &str) -> Option<(String, Value)> {
+fn choice(official: &Value, stem: &str) -> Option<Prescribed> {
     let (key, value) = official.as_object().unwrap().iter().find(|(key, _)| key.starts_with(stem))?;
-    Some((key[stem.len()..].to_owned(), value.clone()))
+    Some(Box::new((key[stem.len()..].to_owned(), value.clone())))
 }
 
 fn slicing(official: &Value) -> Slicing {

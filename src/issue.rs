@@ -204,6 +204,7 @@ codes! {
     REFERRAL_NOT_ACTIVE "ONW-4013" Error "processing" Unprocessable "The referral is not live, so nothing can be booked on it."
     REFERRAL_BOOKED "ONW-4014" Error "conflict" Conflict "The referral already has a current appointment."
     SERVICE_DIFFERS "ONW-4015" Error "processing" Unprocessable "The referral is to another service than the one booked."
+    NUMBER_ELSEWHERE "ONW-4016" Error "processing" Unprocessable "The booking reference number is of a referral of another patient: check the patient and the number."
 
     CLIENT_UNKNOWN "ONW-5001" Error "forbidden" Forbidden "The client certificate belongs to no registered system."
     CLIENT_REQUIRED "ONW-5002" Error "security" Unauthorised "A client certificate is required."
@@ -258,6 +259,7 @@ codes! {
     PERSON_ALIKE "ONW-7008" Warning "business-rule" BadRequest "The record may be the same person's as another one: it stays apart until a person has decided."
     PERSON_LINKED "ONW-7009" Information "informational" BadRequest "The record was linked to a person who is known already."
     ROLE_MISSING "ONW-7010" Error "forbidden" Forbidden "The system does not have the role that this asks for."
+    TWIN "ONW-7011" Warning "business-rule" BadRequest "It may be one that is held already: both stay until a person has decided."
 
     STORE_UNAVAILABLE "ONW-9001" Error "transient" Unavailable "The gateway cannot keep messages safely now: send the same again later."
     INTERNAL "ONW-9002" Error "exception" Internal "The gateway failed; its operator has been told."

@@ -7,7 +7,7 @@ pub const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
 /// Organisations.
 pub const ODS_ORGANISATION: &str = "https://fhir.nhs.uk/Id/ods-organization-code";
 /// Unique booking reference numbers.
-pub const UBRN: &str = "https://fhir.nhs.uk/Id/UBRN";
+pub const UBRN: &str = crate::booking::identifier::Ubrn::SYSTEM;
 /// Message events.
 pub const EVENTS: &str = "https://fhir.nhs.uk/CodeSystem/message-events-bars";
 /// Message reasons.

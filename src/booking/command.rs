@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::appointment::{Appointment, AppointmentStatus};
+use super::duplicate::TwinNeeds;
 use super::feed::{Event, FeedNeeds};
 use super::identifier::{AppointmentId, PatientId, ReferralId, ServiceId, SlotId};
 use super::index::{IndexNeeds, Wish};
@@ -225,6 +226,8 @@ pub struct Needs<'a> {
     pub feed: Option<FeedNeeds<'a>>,
     /// Who may be who.
     pub index: IndexNeeds<'a>,
+    /// What may be there already.
+    pub twins: TwinNeeds,
 }
 
 impl Command {
@@ -243,6 +246,7 @@ impl Command {
                 appointment: it.referral.linked_appointment,
                 fresh_bundle: fresh(&it.referral.origin),
                 index: said(&it.subject),
+                twins: TwinNeeds { numbers: it.referral.numbers().collect(), referrals: true, ..TwinNeeds::default() },
                 ..Needs::default()
             },
             Self::AmendReferral(it) => Needs {
@@ -271,6 +275,7 @@ impl Command {
                 slot: Some(&it.slot),
                 fresh_bundle: fresh(&it.appointment.origin),
                 index: said(&it.subject),
+                twins: TwinNeeds { appointments: true, ..TwinNeeds::default() },
                 ..Needs::default()
             },
             Self::AmendBooking(it) => Needs {
@@ -284,6 +289,7 @@ impl Command {
                 nhs_number: it.subject.nhs_number,
                 appointment: Some(it.target),
                 slot: Some(&it.slot),
+                twins: TwinNeeds { appointments: true, ..TwinNeeds::default() },
                 ..Needs::default()
             },
             Self::CancelBooking(it) => Needs {
@@ -298,6 +304,7 @@ impl Command {
                 nhs_number: it.who.as_ref().and_then(|who| who.subject.nhs_number),
                 fresh_bundle: fresh(&it.origin),
                 feed: Some(it.needs()),
+                twins: it.twins(),
                 index: IndexNeeds {
                     belongings: it.joins_or_parts(),
                     ..it.who.as_ref().map(|who| said(&who.subject)).unwrap_or_default()

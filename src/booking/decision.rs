@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::appointment::Appointment;
 use super::command::{Carried, PublishSlots};
+use super::duplicate::TwinState;
 use super::feed::{Effect, FeedState, Record, Telling};
 use super::identifier::{Identifier, PatientId, ReferralId, SlotId};
 use super::index::{IndexState, Likeness, Link, Task};
@@ -43,6 +44,8 @@ pub struct State {
     pub feed: FeedState,
     /// Who may be who.
     pub index: IndexState,
+    /// What may be there already.
+    pub twins: TwinState,
 }
 
 impl State {
@@ -59,6 +62,20 @@ impl State {
             }
         }
         people
+    }
+
+    /// The same, and those who the command may well be about although nobody has said so yet.
+    pub fn kin(&self) -> Vec<PatientId> {
+        let mut kin = self.people();
+        let probable = self.index.alike.iter().filter(|it| Likeness::Probable <= it.evidence.likeness);
+        let numbers = self.feed.numbers.iter().map(|(_, patient, _)| patient);
+        for record in numbers.chain(probable.map(|it| &it.record)) {
+            let person = self.index.person_of(record).id;
+            if !kin.contains(&person) {
+                kin.push(person);
+            }
+        }
+        kin
     }
 
     /// Those of [`State::referrals`] that are this patient's.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::appointment::{Appointment, AppointmentStatus};
 use super::command::{Carried, PublishSlots, Subject};
+use super::duplicate::TwinNeeds;
 use super::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use super::patient::Patient;
 use super::referral::{Origin, Referral, ReferralStatus, ResponseKind};
@@ -363,6 +364,15 @@ impl Event {
             Wish::Person | Wish::Withdraw | Wish::Directory(_) | Wish::Nothing => {}
         }
         needs
+    }
+
+    /// What may be there already, of what it speaks of.
+    pub fn twins(&self) -> TwinNeeds {
+        TwinNeeds {
+            numbers: Vec::new(),
+            referrals: matches!(&self.wish, Wish::Referral(said) if said.content.is_some()),
+            appointments: matches!(self.wish, Wish::Booking(_)),
+        }
     }
 
     /// May records be joined or parted by it?

@@ -87,6 +87,9 @@ impl TryFrom<String> for OdsCode {
 pub struct Ubrn(String);
 
 impl Ubrn {
+    /// Who issues them, as a FHIR system (NHS Data Dictionary, UNIQUE BOOKING REFERENCE NUMBER).
+    pub const SYSTEM: &str = "https://fhir.nhs.uk/Id/UBRN";
+
     /// Reads twelve digits, grouped 4-4-4 by blanks or hyphens or not at all.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.trim().as_bytes();
@@ -103,6 +106,12 @@ impl Ubrn {
     /// The twelve digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&Ubrn> for Identifier {
+    fn from(ubrn: &Ubrn) -> Self {
+        Self { system: Ubrn::SYSTEM.to_owned(), value: ubrn.0.clone() }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod slot;
 pub mod command;
 pub mod decide;
 pub mod decision;
+pub mod duplicate;
 pub mod feed;
 pub mod index;
 pub mod person;

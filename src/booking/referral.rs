@@ -219,6 +219,11 @@ impl Worklist {
 }
 
 impl Referral {
+    /// All numbers that it goes by outside of here.
+    pub fn numbers(&self) -> impl Iterator<Item = Identifier> {
+        self.ubrn.iter().map(Identifier::from).chain(self.identifiers.iter().cloned())
+    }
+
     /// The worklist that it is on; `None` only when it is no longer live.
     /// `appointment` is its current appointment, if it has one.
     pub fn worklist(&self, appointment: Option<AppointmentId>) -> Option<Worklist> {

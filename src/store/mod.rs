@@ -13,13 +13,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::booking::appointment::Appointment;
 use crate::booking::command::{Command, Subject};
 use crate::booking::decision::{Decision, Refusal, State};
 use crate::booking::feed::{Effect, Telling};
-use crate::booking::identifier::{Identifier, PatientId, ServiceId};
+use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use crate::booking::index::{Alike, Likeness, Link, Task, TaskState};
 use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
+use crate::booking::referral::Referral;
 use crate::booking::service::Service;
 use crate::booking::slot::SlotStatus;
 use crate::issue::Issue;
@@ -439,6 +441,10 @@ pub trait Store: Send + Sync {
     fn referral_resource(&self, id: Uuid) -> Result<Option<String>, StoreError>;
     /// An Appointment as JSON.
     fn appointment_resource(&self, id: Uuid) -> Result<Option<String>, StoreError>;
+    /// A referral as the model has it.
+    fn referral_find(&self, id: ReferralId) -> Result<Option<Referral>, StoreError>;
+    /// An appointment as the model has it.
+    fn appointment_find(&self, id: AppointmentId) -> Result<Option<Appointment>, StoreError>;
     /// A patient's ServiceRequests, newest first.
     fn referral_search(&self, patient: &PatientQuery) -> Result<Vec<String>, StoreError>;
     /// A patient's Appointments, newest first.

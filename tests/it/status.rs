@@ -9,10 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use onward::booking::appointment::Appointment;
 use onward::booking::command::Subject;
-use onward::booking::identifier::{Identifier, PatientId, ServiceId};
+use onward::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use onward::booking::index::{Alike, Link};
 use onward::booking::patient::Patient;
+use onward::booking::referral::Referral;
 use onward::booking::service::Service;
 use onward::config;
 use onward::status::{Certificate, DestinationHealth, Heartbeat, StatusServer, StatusSources};
@@ -70,6 +72,12 @@ impl Store for FakeStore {
         unimplemented!()
     }
     fn appointment_resource(&self, _: Uuid) -> Outcome<Option<String>> {
+        unimplemented!()
+    }
+    fn referral_find(&self, _: ReferralId) -> Outcome<Option<Referral>> {
+        unimplemented!()
+    }
+    fn appointment_find(&self, _: AppointmentId) -> Outcome<Option<Appointment>> {
         unimplemented!()
     }
     fn referral_search(&self, _: &PatientQuery) -> Outcome<Vec<String>> {

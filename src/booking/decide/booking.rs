@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::duplicate;
 use super::person::{self, Person};
 use super::referral::write_referral;
 use super::{
@@ -21,6 +22,7 @@ use crate::issue::{
     REFERRAL_MISSING, SERVICE_DIFFERS, SLOT_SERVICE_DIFFERS, SLOT_TAKEN, SLOT_UNKNOWN, TIME_DIFFERS,
 };
 
+const APPOINTMENT: &str = "Bundle.entry.resource.ofType(Appointment)";
 const TARGET: &str = "Bundle.entry.resource.ofType(Appointment).id";
 const SLOT: &str = "Bundle.entry.resource.ofType(Appointment).slot";
 const BASED_ON: &str = "Bundle.entry.resource.ofType(Appointment).basedOn";
@@ -33,7 +35,7 @@ pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision,
     let (person, referral) = referral_to_book(it, state)?;
     let warnings = check_slot(state, &it.appointment)?;
     if state.appointments_of(person.patient.id).next().is_some() {
-        return Err(refuse(&BOOKING_EXISTS, "Bundle.entry.resource.ofType(Appointment)"));
+        return Err(refuse(&BOOKING_EXISTS, APPOINTMENT));
     }
     if state.bundle_used {
         return Err(refuse(&BUNDLE_ID_REUSED, "Bundle.id"));
@@ -56,7 +58,9 @@ pub(super) fn book(it: &Book, state: &State, now: Timestamp) -> Result<Decision,
             carried: Some((it.carried.clone(), it.subject.candidate)),
         },
     ];
-    let changes = changes.into_iter().chain(home).collect();
+    let (questions, asked) = duplicate::told(duplicate::of_appointment(&appointment, state), APPOINTMENT);
+    let changes = changes.into_iter().chain(home).chain(questions).collect();
+    let warnings = warnings.into_iter().chain(asked).collect();
     Ok(decided(NoticeKind::Booked, Outcome { person, service, referral, appointment, changes, warnings, now }))
 }
 
@@ -158,6 +162,9 @@ pub(super) fn reschedule(it: &Reschedule, state: &State, now: Timestamp) -> Resu
     let mut changes = freed(held.slot.as_ref());
     changes.push(Change::Slot { id: it.slot.clone(), status: SlotStatus::Busy });
     changes.push(Change::Appointment { appointment: appointment.clone(), carried });
+    let (questions, asked) = duplicate::told(duplicate::of_appointment(&appointment, state), APPOINTMENT);
+    changes.extend(questions);
+    let warnings = warnings.into_iter().chain(asked).collect();
     let outcome = Outcome { person, service, referral: referral.clone(), appointment, changes, warnings, now };
     Ok(decided(NoticeKind::Rescheduled, outcome))
 }

@@ -5,6 +5,7 @@
 
 mod booking;
 mod diary;
+mod duplicate;
 mod feed;
 #[cfg(test)]
 mod grid;

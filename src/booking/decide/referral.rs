@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::duplicate;
 use super::person::{self, Person};
 use super::{ReferralAction, newer_origin, not_stale, open_service, referral_permits, refuse};
 use crate::booking::appointment::Appointment;
@@ -17,6 +18,7 @@ use crate::issue::{
     REFERRAL_EXISTS, REFERRAL_MISSING, REFERRAL_NOT_FOUND, SERVICE_DIFFERS, WORKFLOW,
 };
 
+const REQUEST: &str = "Bundle.entry.resource.ofType(ServiceRequest)";
 const TARGET: &str = "Bundle.entry.resource.ofType(ServiceRequest).id";
 const LINK: &str = "Bundle.entry.resource.ofType(ServiceRequest).supportingInfo";
 
@@ -36,6 +38,7 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
         // The booking may be on another record than the one that the number finds, or none does.
         no_other(&person, it.referral.category, state)?;
     }
+    duplicate::numbers_are_theirs(&it.referral, person.patient.id, state)?;
     let mut referral = Referral { patient: person.patient.id, received_at: now, ..it.referral.clone() };
     let mut carried = it.carried.clone();
     let booked = match &link {
@@ -45,7 +48,9 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
         }
         Link::None | Link::Unverified => None,
     };
-    let warnings = std::mem::take(&mut person.warnings).into_iter().chain(link.warning()).collect();
+    let (questions, asked) = duplicate::told(duplicate::of_referral(&referral, state), REQUEST);
+    person.changes.extend(questions);
+    let warnings = std::mem::take(&mut person.warnings).into_iter().chain(link.warning()).chain(asked).collect();
     let appointment = booked.cloned();
     Ok(placed(
         person,
@@ -57,7 +62,7 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
 /// One live referral of a kind for each patient and service; one that is still awaited is not in the way.
 fn no_other(person: &Person, category: Category, state: &State) -> Result<(), Refusal> {
     if others(person.patient.id, category, state).next().is_some() {
-        return Err(refuse(&REFERRAL_EXISTS, "Bundle.entry.resource.ofType(ServiceRequest)"));
+        return Err(refuse(&REFERRAL_EXISTS, REQUEST));
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use super::decide;
 use crate::booking::appointment::Appointment;
 use crate::booking::command::{Carried, Command, Needs, PublishSlots};
 use crate::booking::decision::{Change, Decision, Refusal, Rules, State};
-use crate::booking::identifier::{AppointmentId, PatientId, ReferralId, ServiceId, SlotId};
+use crate::booking::duplicate::TwinState;
+use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId, SlotId};
 use crate::booking::index::{Alike, IndexState, Task};
 use crate::booking::patient::Patient;
 use crate::booking::referral::{Origin, Referral, Worklist};
@@ -123,6 +124,7 @@ impl World {
             ..State::default()
         };
         state.index = self.index(needs, &state, now);
+        state.twins = self.twins(needs, &state);
         if let Some(service) = needs.service {
             for patient in state.people() {
                 state.referrals.extend(self.live_at(patient, service));
@@ -130,6 +132,26 @@ impl World {
             }
         }
         state
+    }
+
+    fn twins(&self, needs: &Needs<'_>, state: &State) -> TwinState {
+        let kin = state.kin();
+        let referrals = self.referrals.iter().rev().map(|row| row.model.clone());
+        let numbered = needs.twins.numbers.iter().filter_map(|number| {
+            let has =
+                |row: &&ReferralRow| row.model.ubrn.as_ref().is_some_and(|ubrn| Identifier::from(ubrn) == *number);
+            Some((number.clone(), self.referrals.iter().find(has)?.model.clone()))
+        });
+        TwinState {
+            referrals: referrals.filter(|it| needs.twins.referrals && kin.contains(&it.patient)).collect(),
+            appointments: self
+                .current()
+                .filter(|it| needs.twins.appointments && kin.contains(&it.patient))
+                .cloned()
+                .collect(),
+            numbered: numbered.collect(),
+            tasks: self.tasks.clone(),
+        }
     }
 
     /// Everybody is a neighbour, who shares a key.

@@ -11,7 +11,7 @@ use crate::hl7v2::path::Path;
 use crate::issue::HL7_SEGMENT_MISSING;
 
 /// System of unique booking reference numbers.
-pub(super) const UBRN: &str = "https://fhir.nhs.uk/Id/UBRN";
+pub(super) const UBRN: &str = Ubrn::SYSTEM;
 
 /// S12, S13, S14, S18 to S22, S27: made, moved, changed. The event says what; SCH-25 says it more exactly.
 pub(super) fn booked(reading: &mut Reading<'_>) -> Option<Wish> {

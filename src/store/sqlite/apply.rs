@@ -98,13 +98,9 @@ fn referral_write(
             resource,
         ],
     )?;
-    let ubrn =
-        referral.ubrn.as_ref().map(|ubrn| Identifier { system: UBRN.to_owned(), value: ubrn.as_str().to_owned() });
+    let ubrn = referral.ubrn.as_ref().map(Identifier::from);
     ubrn.map_or(Ok(()), |ubrn| feed::referral_number_write(conn, &ubrn, referral.id))
 }
-
-/// Who issues unique booking reference numbers, as a FHIR system.
-const UBRN: &str = "https://fhir.nhs.uk/Id/UBRN";
 
 /// Inserts the row, or replaces it. (In one statement, with its foreign keys, SQLite would copy every page first.)
 fn write(conn: &Connection, insert: &str, update: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {

@@ -34,6 +34,7 @@ mod tally;
 mod tests;
 mod transaction;
 mod trial;
+mod twins;
 #[cfg(test)]
 mod walks;
 mod writer;
@@ -58,12 +59,14 @@ use super::{
     Answer, DecideFn, FeedRow, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending,
     Settlement, SlotQuery, SlotRow, Store, StoreError, TaskPage, TaskRow, Verdict, Work,
 };
+use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::decision::Rules;
 use crate::booking::feed::Telling;
-use crate::booking::identifier::{Identifier, PatientId, ServiceId};
+use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use crate::booking::index::{Alike, Link};
 use crate::booking::patient::Patient;
+use crate::booking::referral::Referral;
 use crate::booking::service::Service;
 use crate::reconcile::diary::Entry;
 
@@ -196,6 +199,14 @@ impl Store for SqliteStore {
 
     fn appointment_resource(&self, id: Uuid) -> Result<Option<String>, StoreError> {
         self.readers.read(|conn| search::appointment_resource(conn, id))
+    }
+
+    fn referral_find(&self, id: ReferralId) -> Result<Option<Referral>, StoreError> {
+        self.readers.read(|conn| Ok(state::referral_find(conn, id)?.map(|(referral, _)| referral)))
+    }
+
+    fn appointment_find(&self, id: AppointmentId) -> Result<Option<Appointment>, StoreError> {
+        self.readers.read(|conn| Ok(state::appointment_find(conn, id)?.map(|(appointment, ..)| appointment)))
     }
 
     fn referral_search(&self, patient: &PatientQuery) -> Result<Vec<String>, StoreError> {

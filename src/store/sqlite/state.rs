@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::column::model;
 use super::fault::Fault;
-use super::{diary, feed, index, journal};
+use super::{diary, feed, index, journal, twins};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Needs;
 use crate::booking::decision::{Rules, State};
@@ -26,6 +26,7 @@ pub(super) fn load(conn: &Connection, rules: Rules, needs: &Needs<'_>, message: 
         state.feed = feed::load(conn, wanted, state.patient.as_ref())?;
     }
     index::load(conn, &needs.index, message, &mut state)?;
+    twins::load(conn, &needs.twins, &mut state)?;
     if let Some(service) = needs.service {
         for patient in state.people() {
             state.referrals.extend(referrals_live(conn, patient, service)?);

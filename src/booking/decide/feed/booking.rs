@@ -7,6 +7,7 @@ use super::person::Person;
 use super::{Taken, held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::Carried;
+use crate::booking::decide::duplicate;
 use crate::booking::decide::referral::write_referral;
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::feed::{
@@ -50,6 +51,9 @@ pub(super) fn record(
     let known = held.is_some_and(|held| held.referral.id == referral.id);
     changes.extend(person.home(referral.id).filter(|_| is_awaited(&referral, appointment.id) && !known));
     changes.extend(freed(held, &appointment));
+    let (questions, asked) = duplicate::told(duplicate::of_appointment(&appointment, state), PLACE);
+    changes.extend(questions);
+    person.warnings.extend(asked);
     let carried = said.carried.clone().filter(|_| content);
     changes.push(written(&appointment, carried, held, who.subject.candidate));
     changes.extend(told(held, &appointment, now).map(Change::Tell));

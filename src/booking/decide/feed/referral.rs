@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::person::Person;
 use super::{Taken, held_or_new, hold};
 use crate::booking::appointment::Appointment;
+use crate::booking::decide::duplicate;
 use crate::booking::decide::referral::{orphaned, write_referral};
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::feed::{Event, Group, Kind, Record, SaidReferral, Telling, Who, derived_id};
@@ -56,6 +57,11 @@ pub(super) fn record(
     let carried = carried.map(|carried| (carried, who.subject.candidate));
     let mut changes = vec![write_referral(&referral, booked.filter(|_| referral.status.is_live()), carried)];
     changes.extend(person.home(referral.id).filter(|_| held.is_none()));
+    if held.is_none() {
+        let (questions, asked) = duplicate::told(duplicate::of_referral(&referral, state), PLACE);
+        changes.extend(questions);
+        person.warnings.extend(asked);
+    }
     if let (false, Some((before, ..)), Some(booked)) = (referral.status.is_live(), held, booked) {
         changes.extend(orphaned(before, booked, state));
     }

@@ -226,7 +226,6 @@ pub fn task(task: &Task, source: &str, raised_at: Timestamp) -> Value {
         TaskState::Left => "cancelled",
         TaskState::Linked | TaskState::Parted => "completed",
     };
-    let (a, b) = (PatientId(task.pair.0), PatientId(task.pair.1));
     let mut input = vec![text("grade", task.evidence.likeness.as_str()), text("rule", &task.evidence.rule)];
     let fields = task.evidence.fields.iter();
     input.extend(fields.map(|(field, level, bits)| text(field, &format!("{level} ({bits:+.1})"))));
@@ -239,11 +238,23 @@ pub fn task(task: &Task, source: &str, raised_at: Timestamp) -> Value {
         "authoredOn": raised_at.to_string(),
         "input": input,
     });
-    if task.kind == TaskKind::SamePerson {
-        resource["focus"] = reference(a);
-        resource["for"] = reference(b);
-    } else {
-        resource["description"] = source.into();
+    let thing = |kind: &str, id: Uuid| json!({ "reference": format!("{kind}/{id}") });
+    let kind = match task.kind {
+        TaskKind::SamePerson => Some("Patient"),
+        TaskKind::SameReferral => Some("ServiceRequest"),
+        TaskKind::SameAppointment => Some("Appointment"),
+        TaskKind::CreateRate => None,
+    };
+    match kind {
+        Some("Patient") => {
+            resource["focus"] = thing("Patient", task.pair.0);
+            resource["for"] = thing("Patient", task.pair.1);
+        }
+        Some(kind) => {
+            resource["focus"] = thing(kind, task.pair.0);
+            resource["basedOn"] = json!([thing(kind, task.pair.1)]);
+        }
+        None => resource["description"] = source.into(),
     }
     if task.state != TaskState::Open {
         resource["businessStatus"] = json!({ "text": task.state.as_str() });

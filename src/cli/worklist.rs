@@ -1,15 +1,17 @@
-//! `onward worklist`: what a person has to decide about two records, with what both say side by side.
+//! `onward worklist`: what a person has to decide about two records, referrals or appointments, with what both say side by
+//! side.
+
+mod side;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use uuid::Uuid;
 
+use self::side::{Fact, Side};
 use super::messages::{person, refuse_blank};
 use super::place::{Place, wait};
 use super::{CallerFault, print, print_json, table};
-use crate::booking::identifier::PatientId;
 use crate::booking::index::{Likeness, TaskKind, TaskState, Wish};
-use crate::booking::patient::{Demographics, Patient};
 use crate::intake::index::prepare;
 use crate::store::{Store, TaskPage, TaskRow, Verdict};
 
@@ -148,9 +150,10 @@ fn list(args: &ListArgs, json: bool) -> anyhow::Result<()> {
 fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
     let (_, store) = args.place.open_store()?;
     let row = found(&*store, args.id)?;
-    let sides = sides(&*store, &row)?;
+    let sides = side::both(&*store, &row.task)?;
     if json {
-        return print_json(&json!({ "task": row, "records": sides }));
+        let records: Vec<_> = sides.iter().map(|side| &side.whole).collect();
+        return print_json(&json!({ "task": row, "records": records }));
     }
     print(&text(&row, &sides))
 }
@@ -160,18 +163,7 @@ fn found(store: &dyn Store, id: Uuid) -> anyhow::Result<TaskRow> {
     Ok(row.ok_or_else(|| CallerFault(format!("there is no entry {id} of the worklist")))?)
 }
 
-/// The two records that it is about.
-fn sides(store: &dyn Store, row: &TaskRow) -> anyhow::Result<Vec<Patient>> {
-    let mut sides = Vec::new();
-    if row.task.kind == TaskKind::SamePerson {
-        for id in [row.task.pair.0, row.task.pair.1].map(PatientId) {
-            sides.extend(store.patient_records(id)?.into_iter().find(|record| record.id == id));
-        }
-    }
-    Ok(sides)
-}
-
-fn text(row: &TaskRow, sides: &[Patient]) -> String {
+fn text(row: &TaskRow, sides: &[Side]) -> String {
     let task = &row.task;
     let decided = task.decided.as_ref().map(|(_, reason)| reason.clone()).unwrap_or_default();
     let mut text = table::pairs(&[
@@ -187,47 +179,22 @@ fn text(row: &TaskRow, sides: &[Patient]) -> String {
         ("Reason", decided),
     ]);
     if let [a, b] = sides {
+        // Only people are compared by weights.
+        let weighed = task.kind == TaskKind::SamePerson;
         let compared = |field: &str| {
             let found = task.evidence.fields.iter().find(|(name, ..)| name == field);
-            found.map(|(_, level, bits)| (level.clone(), format!("{bits:+.1}"))).unwrap_or_default()
+            let bits = |bits: &f32| if weighed { format!("{bits:+.1}") } else { String::new() };
+            found.map(|(_, level, weight)| (level.clone(), bits(weight))).unwrap_or_default()
         };
-        let line = |((name, a), (_, b)): ((&'static str, String), (&'static str, String))| {
+        let line = |((name, a), (_, b)): (&Fact, &Fact)| {
             let (level, bits) = compared(name);
-            vec![name.to_owned(), a, b, level, bits]
+            vec![(*name).to_owned(), a.clone(), b.clone(), level, bits]
         };
-        let lines: Vec<_> = facts(a).into_iter().zip(facts(b)).map(line).collect();
+        let lines: Vec<_> = a.facts.iter().zip(&b.facts).map(line).collect();
         text.push('\n');
         text += &table::render(&["FIELD", "ONE", "OTHER", "COMPARES", "BITS"], &lines);
     }
     text
-}
-
-/// What a record says, under the names of the matcher's fields.
-fn facts(record: &Patient) -> Vec<(&'static str, String)> {
-    let who: &Demographics = &record.demographics;
-    let name = who.name().cloned().unwrap_or_default();
-    let (given, middle) = name.given.split_first().map(|(a, b)| (a.clone(), b.join(" "))).unwrap_or_default();
-    let home = who.addresses.first().cloned().unwrap_or_default();
-    let reached = |system: &str| {
-        let of = who.telecoms.iter().filter(|it| it.system.as_deref() == Some(system));
-        of.filter_map(|it| it.value.clone()).collect::<Vec<_>>().join(", ")
-    };
-    let numbers = who.identifiers.iter().map(|it| format!("{}|{}", it.system, it.value)).collect::<Vec<_>>();
-    let place = home.lines.iter().chain(&home.city).chain(&home.postal_code).cloned().collect::<Vec<_>>();
-    vec![
-        ("record", record.id.to_string()),
-        ("nhs_number", record.nhs_number.map(|number| number.as_str().to_owned()).unwrap_or_default()),
-        ("given_name", given),
-        ("middle_name", middle),
-        ("family_name", name.family.unwrap_or_default()),
-        ("birth_date", who.birth_date.clone().unwrap_or_default()),
-        ("gender", who.gender.map(|it| format!("{it:?}").to_lowercase()).unwrap_or_default()),
-        ("home", if who.restricted { "restricted".to_owned() } else { place.join(", ") }),
-        ("phone", if who.restricted { "restricted".to_owned() } else { reached("phone") }),
-        ("email", if who.restricted { "restricted".to_owned() } else { reached("email") }),
-        ("gp_practice", who.practice.as_ref().map(|it| it.as_str().to_owned()).unwrap_or_default()),
-        ("numbers", numbers.join(", ")),
-    ]
 }
 
 fn decide(args: &DecideArgs, json: bool) -> anyhow::Result<()> {

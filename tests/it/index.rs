@@ -19,13 +19,13 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// A store with nothing in it.
-struct Fresh {
-    store: Arc<SqliteStore>,
-    file: PathBuf,
+pub(crate) struct Fresh {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) file: PathBuf,
     _dir: TempDir,
 }
 
-fn fresh(unproven_per_hour: u32) -> Fresh {
+pub(crate) fn fresh(unproven_per_hour: u32) -> Fresh {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("onward.db");
     let options = Options { rules: Rules { sandbox: true, unproven_per_hour }, ..Options::default() };
@@ -38,16 +38,16 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 
 /// Somebody, as a hospital writes it down.
 #[derive(Clone)]
-struct Who {
-    number: String,
-    nhs: &'static str,
-    name: &'static str,
-    born: &'static str,
-    street: &'static str,
-    phone: &'static str,
+pub(crate) struct Who {
+    pub(crate) number: String,
+    pub(crate) nhs: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) born: &'static str,
+    pub(crate) street: &'static str,
+    pub(crate) phone: &'static str,
 }
 
-const PRIYA: Who = Who {
+pub(crate) const PRIYA: Who = Who {
     number: String::new(),
     nhs: "",
     name: "NAIR^PRIYA",
@@ -57,11 +57,11 @@ const PRIYA: Who = Who {
 };
 
 impl Who {
-    fn numbered(&self, number: &str) -> Self {
+    pub(crate) fn numbered(&self, number: &str) -> Self {
         Self { number: number.to_owned(), ..self.clone() }
     }
 
-    fn pid(&self) -> String {
+    pub(crate) fn pid(&self) -> String {
         let nhs = if self.nhs.is_empty() { String::new() } else { format!("~{}^^^NHS^NH", self.nhs) };
         let status = if self.nhs.is_empty() { "" } else { "NSTS01" };
         let Self { number, name, born, street, phone, .. } = self;
@@ -71,7 +71,7 @@ impl Who {
     }
 }
 
-fn message(minute: u32, event: &str, segments: &[&str]) -> String {
+pub(crate) fn message(minute: u32, event: &str, segments: &[&str]) -> String {
     let time = format!("20260301{:02}{:02}00", 9 + minute / 60, minute % 60);
     let id = format!("{event}{time}{}", segments.join("").len()).replace('^', "");
     format!("MSH|^~\\&|PAS|RXX|ONWARD|RXX|{time}||{event}|{id}|T|2.4|||AL|NE\rEVN||{time}\r{}\r", segments.join("\r"))
@@ -91,14 +91,14 @@ fn send_at(fresh: &Fresh, text: &str, at: Option<Timestamp>) -> Result<Verdict, 
     run(fresh.store.submit(prepared.message, prepared.work))
 }
 
-fn send(fresh: &Fresh, text: &str) -> PatientId {
+pub(crate) fn send(fresh: &Fresh, text: &str) -> PatientId {
     match send_at(fresh, text, None).unwrap() {
         Verdict::Accepted { decision, .. } => decision.patient.unwrap().id,
         other => panic!("{other:?}"),
     }
 }
 
-fn wish(fresh: &Fresh, wish: Wish) -> Result<(), String> {
+pub(crate) fn wish(fresh: &Fresh, wish: Wish) -> Result<(), String> {
     let (message, work) = index::prepare("tester", "seen both files", wish, "cli");
     match run(fresh.store.submit(message, work)).unwrap() {
         Verdict::Accepted { .. } => Ok(()),
@@ -107,11 +107,11 @@ fn wish(fresh: &Fresh, wish: Wish) -> Result<(), String> {
     }
 }
 
-fn tasks(fresh: &Fresh, state: TaskState) -> Vec<TaskRow> {
+pub(crate) fn tasks(fresh: &Fresh, state: TaskState) -> Vec<TaskRow> {
     fresh.store.task_list(&TaskPage { state, at_least: Likeness::Possible, limit: 1000 }).unwrap()
 }
 
-fn count(file: &Path, sql: &str) -> i64 {
+pub(crate) fn count(file: &Path, sql: &str) -> i64 {
     rusqlite::Connection::open(file).unwrap().query_row(sql, (), |row| row.get(0)).unwrap()
 }
 

@@ -41,6 +41,7 @@ mod stored_profiles;
 mod structure;
 mod tidy;
 mod tls;
+mod twins;
 mod uk_core;
 mod validation;
 mod xml;

@@ -1,0 +1,89 @@
+//! Two appointments that may be one: both stay, and a person is asked once, with both side by side.
+
+use assert_cmd::Command;
+use onward::booking::index::{Likeness, TaskKind, TaskState, Wish};
+use serde_json::Value;
+
+use crate::index::{Fresh, PRIYA, Who, count, fresh, message, send, tasks, wish};
+
+/// The appointment of this number with somebody, at this time of a day and in this clinic.
+fn booked(minute: u32, event: &str, number: &str, who: &Who, (time, clinic): (&str, &str)) -> String {
+    let sch =
+        format!("SCH|{number}^RXX|{number}^RXX||||R|FU|ROUTINE|20|min|^^20^20260310{time}|||||||||||||||||Booked");
+    let ail = format!("AIL|1|A|{clinic}^^^RXX");
+    message(minute, event, &[&sch, &who.pid(), "RGS|1|A", &ail])
+}
+
+fn current(fresh: &Fresh) -> i64 {
+    count(&fresh.file, "SELECT count(*) FROM appointment WHERE status = 'booked'")
+}
+
+#[test]
+fn two_numbers_for_one_time_and_patient_are_asked_about_once() {
+    let fresh = fresh(0);
+    let priya = PRIYA.numbered("P1");
+    let nine = ("0900", "CARD");
+    send(&fresh, &booked(0, "SIU^S12", "A1", &priya, nine));
+    send(&fresh, &booked(1, "SIU^S12", "A2", &priya, nine));
+    let asked = tasks(&fresh, TaskState::Open);
+    let [row] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((row.task.kind, row.task.evidence.likeness), (TaskKind::SameAppointment, Likeness::Probable));
+    assert_eq!(current(&fresh), 2, "nothing is cancelled by itself");
+    // The same once more, and the same with a later word, ask nothing new; what was decided stays decided.
+    send(&fresh, &booked(2, "SIU^S14", "A2", &priya, nine));
+    assert_eq!(tasks(&fresh, TaskState::Open).len(), 1);
+    wish(&fresh, Wish::Settle { task: row.task.id, state: TaskState::Parted }).unwrap();
+    send(&fresh, &booked(3, "SIU^S14", "A1", &priya, nine));
+    assert_eq!((tasks(&fresh, TaskState::Open).len(), tasks(&fresh, TaskState::Parted).len()), (0, 1));
+    assert_eq!(current(&fresh), 2);
+}
+
+#[test]
+fn what_overlaps_is_possible_and_what_does_not_is_nothing() {
+    let fresh = fresh(0);
+    let priya = PRIYA.numbered("P1");
+    send(&fresh, &booked(0, "SIU^S12", "A1", &priya, ("0900", "CARD")));
+    send(&fresh, &booked(1, "SIU^S12", "A2", &priya, ("0920", "CARD")));
+    send(
+        &fresh,
+        &booked(
+            2,
+            "SIU^S12",
+            "A3",
+            &Who { name: "OKORO^JO", born: "19610101", ..PRIYA.numbered("P2") },
+            ("0900", "CARD"),
+        ),
+    );
+    assert!(tasks(&fresh, TaskState::Open).iter().all(|row| row.task.kind != TaskKind::SameAppointment));
+    send(&fresh, &booked(3, "SIU^S12", "A4", &priya, ("0910", "DERM")));
+    let asked = tasks(&fresh, TaskState::Open);
+    let asked: Vec<_> = asked.iter().filter(|row| row.task.kind == TaskKind::SameAppointment).collect();
+    assert_eq!(asked.len(), 2, "one that ends and one that begins within it");
+    assert!(asked.iter().all(|row| row.task.evidence.likeness == Likeness::Possible));
+    // Moved out of the way it is in nobody's; moved onto another it is asked about.
+    send(&fresh, &booked(4, "SIU^S13", "A4", &priya, ("1100", "DERM")));
+    assert_eq!(tasks(&fresh, TaskState::Open).len(), 2);
+}
+
+#[test]
+fn both_are_shown_side_by_side() {
+    let fresh = fresh(0);
+    let priya = PRIYA.numbered("P1");
+    send(&fresh, &booked(0, "SIU^S12", "A1", &priya, ("0900", "CARD")));
+    send(&fresh, &booked(1, "SIU^S12", "A2", &priya, ("0900", "CARD")));
+    let dir = fresh.file.parent().unwrap();
+    std::fs::write(dir.join("onward.toml"), "environment = \"sandbox\"\n").unwrap();
+    let id = tasks(&fresh, TaskState::Open)[0].task.id.to_string();
+    let onward = |args: &[&str]| {
+        let mut command = Command::cargo_bin("onward").unwrap();
+        command.env_remove("ONWARD_CONFIG").env("ONWARD_DIR", dir).current_dir(dir).args(args);
+        let done = command.assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let text = onward(&["worklist", "show", &id]);
+    assert!(text.contains("same-appointment") && text.contains("RXX|A1") && text.contains("RXX|A2"), "{text}");
+    let whole: Value = serde_json::from_str(&onward(&["--json", "worklist", "show", &id])).unwrap();
+    assert_eq!(whole["records"].as_array().unwrap().len(), 2);
+    let listed: Value = serde_json::from_str(&onward(&["--json", "worklist", "list"])).unwrap();
+    assert_eq!(listed[0]["kind"], "same-appointment");
+}

@@ -3,7 +3,7 @@
 //!
 //! Entries are the same where they share a number; nothing is guessed from time or name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,18 +67,14 @@ pub fn differences(gateway: &[Entry], pas: &[Entry]) -> Vec<Difference> {
         let class = compared(ours, &pas[at]);
         found.extend(class.map(|class| difference(class, Some(ours), Some(&pas[at]))));
     }
-    let alone = pas.iter().zip(&met).filter(|(theirs, met)| theirs.current && !**met);
-    let doubles = doubles(pas);
-    // A second booking that only the hospital has is told once: as what it is.
-    let alone = alone.filter(|(theirs, _)| !doubles.iter().any(|double| std::ptr::eq(*double, *theirs)));
-    found.extend(alone.map(|(theirs, _)| difference(Class::MissingInGateway, None, Some(theirs))));
-    found.extend(doubles.iter().map(|theirs| difference(Class::DoubleInPas, None, Some(theirs))));
-    let ours = self::doubles(gateway);
-    found.retain(|it| {
-        let double = |entry: &&Entry| it.gateway.as_ref() == entry.numbers.first();
-        it.class != Class::MissingInPas || !ours.iter().any(double)
-    });
-    found.extend(ours.iter().map(|ours| difference(Class::DoubleInGateway, Some(ours), None)));
+    // A second booking that only one side has is told once: as what it is.
+    let (theirs, ours) = (doubles(pas), doubles(gateway));
+    let alone = (0..pas.len()).filter(|at| pas[*at].current && !met[*at] && !theirs.contains(at));
+    found.extend(alone.map(|at| difference(Class::MissingInGateway, None, Some(&pas[at]))));
+    let second: HashSet<&String> = ours.iter().filter_map(|at| gateway[*at].numbers.first()).collect();
+    found.retain(|it| it.class != Class::MissingInPas || !it.gateway.as_ref().is_some_and(|it| second.contains(it)));
+    found.extend(theirs.iter().map(|at| difference(Class::DoubleInPas, None, Some(&pas[*at]))));
+    found.extend(ours.iter().map(|at| difference(Class::DoubleInGateway, Some(&gateway[*at]), None)));
     found.sort();
     found
 }
@@ -107,17 +103,15 @@ fn compared(ours: &Entry, theirs: &Entry) -> Option<Class> {
 }
 
 /// Who is expected twice at one time: all bookings of that time but the first.
-fn doubles(entries: &[Entry]) -> Vec<&Entry> {
-    let mut seen: HashMap<(Timestamp, &str), &Entry> = HashMap::new();
-    let mut doubles = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.current) {
+fn doubles(entries: &[Entry]) -> HashSet<usize> {
+    let mut seen: HashSet<(Timestamp, &str)> = HashSet::new();
+    let mut doubles = HashSet::new();
+    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.current) {
         let keys = || entry.patient.iter().map(|number| (entry.start, number.as_str()));
-        if keys().any(|key| seen.contains_key(&key)) {
-            doubles.push(entry);
+        if keys().any(|key| seen.contains(&key)) {
+            doubles.insert(at);
         }
-        for key in keys() {
-            seen.entry(key).or_insert(entry);
-        }
+        seen.extend(keys());
     }
     doubles
 }
@@ -145,7 +139,7 @@ mod tests {
         let (mut gone, mut lost) = (Vec::new(), Vec::new());
         for (n, at) in (1..).zip((0..100).map(|n| n * 997 + 1)) {
             let at = if pas[at].current { at } else { at + 1 };
-            let class = match n % 7 {
+            let class = match n % 8 {
                 0 => {
                     gone.push(at);
                     Class::MissingInPas
@@ -170,10 +164,11 @@ mod tests {
                     gateway[at].current = false;
                     Class::CancelledInGateway
                 }
-                _ => {
+                side => {
                     let double = Entry { numbers: vec![format!("D{at}")], ..pas[at].clone() };
-                    theirs.push(double);
-                    injected.push((Class::DoubleInPas, format!("D{at}")));
+                    let class = if side == 6 { Class::DoubleInPas } else { Class::DoubleInGateway };
+                    if side == 6 { &mut theirs } else { &mut gateway }.push(double);
+                    injected.push((class, format!("D{at}")));
                     continue;
                 }
             };

@@ -308,7 +308,8 @@ pub(super) fn created(state: &State) -> Result<Vec<Change>, &'static Code> {
     let (now, usual) = state.index.created;
     let limit = if limit == 0 { u32::MAX } else { limit.max(usual.saturating_mul(RATE_FACTOR)) };
     let mut changes = vec![Change::Created];
-    if limit == now + 1 {
+    // Each time that so many more have come: also where the limit was lowered meanwhile, and after somebody has looked.
+    if (now + 1).is_multiple_of(limit) {
         changes.push(Change::Task(too_many(limit, state)));
     }
     Ok(changes)
@@ -322,5 +323,30 @@ fn too_many(limit: u32, state: &State) -> Task {
     Task {
         id: task_id(TaskKind::CreateRate, pair.0, pair.1),
         ..Task::new(TaskKind::CreateRate, pair.0, pair.1, evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::booking::decision::Rules;
+    use crate::booking::index::IndexState;
+
+    fn made(before: u32, usual: u32, tasks: Vec<Task>) -> Result<usize, &'static str> {
+        let rules = Rules { unproven_per_hour: 20, ..Rules::default() };
+        let index = IndexState { created: (before, usual), tasks, ..IndexState::default() };
+        created(&State { rules, index, ..State::default() }).map(|changes| changes.len()).map_err(|code| code.id)
+    }
+
+    /// One change counts the record, a second one asks a person.
+    #[test]
+    fn somebody_is_asked_each_time_that_too_many_records_were_made() {
+        let asked: Vec<u32> = (0..60).filter(|before| made(*before, 0, Vec::new()) == Ok(2)).collect();
+        assert_eq!(asked, [19, 39, 59]);
+        let asked: Vec<u32> = (0..60).filter(|before| made(*before, 15, Vec::new()) == Ok(2)).collect();
+        assert_eq!(asked, [44], "three times the usual number");
+        let open = too_many(20, &State::default());
+        assert_eq!(made(20, 0, vec![open.clone()]), Err("ONW-7001"));
+        assert_eq!(made(20, 0, vec![Task { state: TaskState::Left, ..open }]), Ok(1));
     }
 }

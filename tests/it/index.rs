@@ -429,9 +429,20 @@ proptest! {
     }
 }
 
+const CONFIG: &str = r#"
+environment = "sandbox"
+[store]
+path = "onward.db"
+[[mllp]]
+name = "pas"
+listen = "127.0.0.1:2575"
+[mllp.channel]
+dialect = "itk"
+"#;
+
 fn onward(fresh: &Fresh, args: &[&str]) -> (i32, String) {
     let dir = fresh.file.parent().unwrap();
-    std::fs::write(dir.join("onward.toml"), "[store]\npath = \"onward.db\"\n").unwrap();
+    std::fs::write(dir.join("onward.toml"), CONFIG).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onward"));
     let out = command.args(args).args(["--dir".as_ref(), dir.as_os_str()]).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
@@ -505,6 +516,26 @@ fn a_file_is_imported_once_however_often_it_is_given() {
     let (code, text) = onward(&fresh, &["import", "patients", ndjson.to_str().unwrap(), "--source", "RYY"]);
     assert!(code == 1 && text.contains("line 3: not JSON") && text.contains("1 linked"), "{text}");
     assert_eq!(people(&fresh), 3);
+}
+
+#[test]
+fn a_batch_of_a_hospital_is_imported_as_its_feed_would_be() {
+    let fresh = fresh(0);
+    let file = fresh.file.parent().unwrap().join("patients.hl7");
+    let sam = Who { name: "OKORO^SAM", born: "19550506", street: "1 MILL LANE^^LEEDS^^LS1 1AA", phone: "", ..PRIYA };
+    let all = [PRIYA.numbered("P1"), PRIYA.numbered("P2"), sam.numbered("P3")];
+    let messages: String = (0..).zip(&all).map(|(n, who)| message(n, "ADT^A28", &[&who.pid()])).collect();
+    let broken = message(9, "ADT^A28", &["PID|1||||NOBODY"]);
+    std::fs::write(&file, format!("FHS|^~\\&|PAS\rBHS|^~\\&|PAS\r{messages}{broken}BTS|4\rFTS|1\r")).unwrap();
+    let (code, text) = onward(&fresh, &["import", "patients", file.to_str().unwrap(), "--channel", "pas", "--json"]);
+    assert!(text.contains('{'), "{text}");
+    let json = &text[text.find('{').unwrap()..=text.rfind('}').unwrap()];
+    let report: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!((code, &report["records"], &report["persons"]), (1, &3.into(), &2.into()), "{text}");
+    assert_eq!((&report["certain"], people(&fresh)), (&1.into(), 2), "{text}");
+    // The feed's own word about one of them is about the same record.
+    send(&fresh, &message(20, "ADT^A31", &[&sam.numbered("P3").pid()]));
+    assert_eq!(count(&fresh.file, "SELECT count(*) FROM patient"), 3);
 }
 
 #[test]

@@ -139,6 +139,9 @@ impl Report {
     }
 
     fn note(&mut self, place: &str, verdict: Verdict) {
+        if matches!(verdict, Verdict::Refused { refusal: None, .. } | Verdict::Repeated { .. }) {
+            return self.skip(format!("{place}: it cannot be read"));
+        }
         self.read += 1;
         match verdict {
             Verdict::Accepted { decision, .. } => self.accepted(&decision),
@@ -149,7 +152,7 @@ impl Report {
                     self.told.push(format!("{place}: {}", refusal.issue));
                 }
             }
-            Verdict::Refused { .. } | Verdict::Repeated { .. } => self.skip(format!("{place}: it cannot be read")),
+            Verdict::Refused { .. } | Verdict::Repeated { .. } => {}
         }
     }
 

@@ -213,7 +213,11 @@ fn feed(args: &PatientsArgs, config: &Config) -> anyhow::Result<Feed> {
 
 fn messages(file: File) -> anyhow::Result<Vec<Vec<u8>>> {
     let mut bytes = Vec::new();
-    file.take(HL7_BYTES_MAX).read_to_end(&mut bytes)?;
+    file.take(HL7_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if HL7_BYTES_MAX < bytes.len() as u64 {
+        let text = format!("a batch of HL7 v2 has at most {} MiB: cut it into several", HL7_BYTES_MAX >> 20);
+        return Err(CallerFault(text).into());
+    }
     let found = batch::read(&bytes).map(|batch| batch.messages.iter().map(|it| it.to_vec()).collect());
     Ok(found.unwrap_or_else(|| vec![bytes]))
 }

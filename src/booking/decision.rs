@@ -54,7 +54,9 @@ impl State {
         let referral = self.referral.as_ref().map(|(_, patient)| patient);
         let appointment = self.appointment.as_ref().map(|(_, _, patient)| patient);
         let certain = self.index.alike.iter().filter(|it| it.evidence.likeness == Likeness::Certain);
-        let records = self.patient.iter().chain(referral).chain(appointment).chain(certain.map(|it| &it.record));
+        let numbers = self.feed.numbers.iter().map(|(_, patient, _)| patient);
+        let named = self.patient.iter().chain(referral).chain(appointment).chain(numbers);
+        let records = named.chain(certain.map(|it| &it.record));
         let mut people = Vec::new();
         for person in records.map(|record| self.index.person_of(record).id) {
             if !people.contains(&person) {
@@ -68,9 +70,8 @@ impl State {
     pub fn kin(&self) -> Vec<PatientId> {
         let mut kin = self.people();
         let probable = self.index.alike.iter().filter(|it| Likeness::Probable <= it.evidence.likeness);
-        let numbers = self.feed.numbers.iter().map(|(_, patient, _)| patient);
-        for record in numbers.chain(probable.map(|it| &it.record)) {
-            let person = self.index.person_of(record).id;
+        for alike in probable {
+            let person = self.index.person_of(&alike.record).id;
             if !kin.contains(&person) {
                 kin.push(person);
             }

@@ -83,7 +83,7 @@ fn booked(minute: u32, booking: &str, who: &Who) -> String {
     message(minute, "SIU^S12", &[&sch, &who.pid()])
 }
 
-fn send_at(fresh: &Fresh, text: &str, at: Option<Timestamp>) -> Result<Verdict, StoreError> {
+pub(crate) fn send_at(fresh: &Fresh, text: &str, at: Option<Timestamp>) -> Result<Verdict, StoreError> {
     let dialect = Dialect::shipped("itk").unwrap();
     let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };
     let mut prepared = prepare(&feed, text.as_bytes().to_vec(), true, None);

@@ -2,9 +2,10 @@
 
 use assert_cmd::Command;
 use onward::booking::index::{Likeness, TaskKind, TaskState, Wish};
+use onward::store::Verdict;
 use serde_json::Value;
 
-use crate::index::{Fresh, PRIYA, Who, count, fresh, message, send, tasks, wish};
+use crate::index::{Fresh, PRIYA, Who, count, fresh, message, send, send_at, tasks, wish};
 
 /// The appointment of this number with somebody, at this time of a day and in this clinic.
 fn booked(minute: u32, event: &str, number: &str, who: &Who, (time, clinic): (&str, &str)) -> String {
@@ -86,4 +87,43 @@ fn both_are_shown_side_by_side() {
     assert_eq!(whole["records"].as_array().unwrap().len(), 2);
     let listed: Value = serde_json::from_str(&onward(&["--json", "worklist", "list"])).unwrap();
     assert_eq!(listed[0]["kind"], "same-appointment");
+}
+
+/// A referral of this number to cardiology.
+fn referred(minute: u32, event: &str, ubrn: &str, priority: &str, who: &Who) -> String {
+    let rf1 = format!("RF1|A|{priority}|320^T^TFC||O|{ubrn}^^E-RS|20260215||20260220");
+    message(minute, event, &[&rf1, &who.pid()])
+}
+
+/// The code for which a message is held.
+fn held(fresh: &Fresh, text: &str) -> String {
+    match send_at(fresh, text, None).unwrap() {
+        Verdict::Refused { refusal: Some(refusal), .. } => refusal.issue.code.id.to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_booking_reference_is_one_referral_of_one_patient() {
+    let fresh = fresh(0);
+    let priya = PRIYA.numbered("P1");
+    let (first, second) = ("000000070001", "000000070002");
+    let referrals =
+        |status: &str| count(&fresh.file, &format!("SELECT count(*) FROM referral WHERE status IN ({status})"));
+    send(&fresh, &referred(0, "REF^I12", first, "2", &priya));
+    // The same message again, the same content as another message, and other content: one referral.
+    let again = send_at(&fresh, &referred(0, "REF^I12", first, "2", &priya), None).unwrap();
+    assert!(matches!(again, Verdict::Duplicate { .. }), "{again:?}");
+    send(&fresh, &referred(1, "REF^I12", first, "2", &priya));
+    send(&fresh, &referred(2, "REF^I13", first, "1", &priya));
+    assert_eq!((referrals("'active'"), tasks(&fresh, TaskState::Open).len()), (1, 0));
+    // Another patient's it is not.
+    let other = Who { name: "OKORO^JO", born: "19610101", ..PRIYA.numbered("P2") };
+    assert_eq!(held(&fresh, &referred(3, "REF^I12", first, "2", &other)), "ONW-4011");
+    // Another number for the same: while the first is live, a person says what it is; one that was withdrawn is nobody's.
+    assert_eq!(held(&fresh, &referred(4, "REF^I12", second, "2", &priya)), "ONW-4004");
+    send(&fresh, &referred(5, "REF^I14", first, "2", &priya));
+    send(&fresh, &referred(6, "REF^I12", second, "2", &priya));
+    assert_eq!((referrals("'active'"), referrals("'active', 'revoked'")), (1, 2));
+    assert_eq!(tasks(&fresh, TaskState::Open).len(), 0);
 }

@@ -153,7 +153,7 @@ async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
         control_id: id.to_string(),
         body: LETTER.clone().into_bytes(),
     };
-    let answer = move |_: &Result<Decision, Refusal>| Answer { status: 200, body: None, letters: vec![letter] };
+    let answer = move |_: &Result<Decision, Refusal>| Answer { status: 200, body: None, letters: vec![letter.clone()] };
     let work = Work::Decide { command: Box::new(Command::PlaceReferral(command)), answer: Box::new(answer) };
     match store.submit(message, work).await {
         Ok(Verdict::Accepted { .. }) => id,

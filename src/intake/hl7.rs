@@ -173,8 +173,8 @@ pub fn skip(settles: Settles) -> (Message, Work) {
 /// What was held for a person here is safe, and nothing that its sender could mend.
 fn decided(accepted: Vec<u8>, refused: Vec<u8>) -> store::AnswerFn {
     Box::new(move |result: &Result<Decision, Refusal>| match result {
-        Err(refusal) if !refusal.alarm => kept(refused),
-        Ok(_) | Err(_) => kept(accepted),
+        Err(refusal) if !refusal.alarm => kept(refused.clone()),
+        Ok(_) | Err(_) => kept(accepted.clone()),
     })
 }
 

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod contract;
+mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -140,13 +141,13 @@ pub enum Work {
     /// It was refused before any decision: keep it with its answer.
     Refuse(Answer),
     /// Decide, and answer as this function says. It runs inside the transaction: it must be quick,
-    /// do no input or output, and not panic.
+    /// do no input or output, and not panic. Where the transaction must begin anew it is asked again.
     #[allow(missing_docs)]
     Decide { command: Box<Command>, answer: AnswerFn },
 }
 
 /// Renders the answer and the outbox letters of a decision.
-pub type AnswerFn = Box<dyn FnOnce(&Result<Decision, Refusal>) -> Answer + Send>;
+pub type AnswerFn = Box<dyn Fn(&Result<Decision, Refusal>) -> Answer + Send>;
 
 /// The rules by which a store decides: [`decide`](crate::booking::decide::decide).
 pub type DecideFn = fn(&Command, &State, Timestamp) -> Result<Decision, Refusal>;
@@ -287,7 +288,7 @@ pub struct OutboxRow {
 }
 
 /// Where a letter stands. Everything accepted ends in exactly one of the last three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutboxState {
     /// To be sent.

@@ -62,7 +62,8 @@ impl World {
     }
 
     pub(crate) async fn write_letters(&self, letters: Vec<Letter>) {
-        let answer = move |_: &Result<Decision, Refusal>| store::Answer { status: 200, body: None, letters };
+        let answer =
+            move |_: &Result<Decision, Refusal>| store::Answer { status: 200, body: None, letters: letters.clone() };
         let command = Box::new(Command::PublishSlots(PublishSlots::default()));
         self.store.submit(message(), Work::Decide { command, answer: Box::new(answer) }).await.unwrap();
         if let Some((handle, ..)) = &self.running {

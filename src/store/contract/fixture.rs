@@ -219,7 +219,7 @@ pub(crate) fn work(command: Command, letters: Vec<Letter>) -> Work {
     Work::Decide {
         command: Box::new(command),
         answer: Box::new(move |outcome| match outcome {
-            Ok(_) => Answer { status: 200, body: None, letters },
+            Ok(_) => Answer { status: 200, body: None, letters: letters.clone() },
             Err(_) => Answer { status: 422, body: Some(b"the first refusal".to_vec()), letters: Vec::new() },
         }),
     }

@@ -7,50 +7,17 @@
 
 use rusqlite::Connection;
 
-use super::fault::Fault;
-use super::submission::{self, Desk, Filing};
-use super::tally::Tally;
-use super::writer::{Answer, Job};
-use super::{outbox, transaction};
-use crate::store::{Settlement, StoreError, Verdict};
+use super::transaction;
+use crate::store::StoreError;
+use crate::store::sql::fault::Fault;
+use crate::store::sql::job::{Done, Job};
+use crate::store::sql::submission::{self, Desk, Filing, Witness};
+use crate::store::sql::tally::Tally;
 
-/// Work that is written but not yet durable, and who waits for it.
-enum Done {
-    Filed(Box<Filing>, Answer<Verdict>),
-    Settled(i64, Settlement, Answer<()>),
-    #[cfg(test)]
-    Probed(Answer<()>),
-}
+/// Whoever writes is alone: between looking and deciding nothing changes.
+struct Alone;
 
-impl Done {
-    fn write(&self, conn: &Connection, tally: &mut Tally) -> Result<(), Fault> {
-        match self {
-            Self::Filed(filing, _) => filing.write(conn, tally),
-            Self::Settled(id, settlement, _) => outbox::settle(conn, tally, *id, settlement),
-            #[cfg(test)]
-            Self::Probed(_) => Ok(()),
-        }
-    }
-
-    /// Whoever has stopped waiting does not hear it; it stays true.
-    fn tell(self) {
-        match self {
-            Self::Filed(filing, answer) => drop(answer.send(Ok(filing.verdict()))),
-            Self::Settled(_, _, answer) => drop(answer.send(Ok(()))),
-            #[cfg(test)]
-            Self::Probed(answer) => drop(answer.send(Ok(()))),
-        }
-    }
-
-    fn tell_failure(self, error: StoreError) {
-        match self {
-            Self::Filed(_, answer) => drop(answer.send(Err(error))),
-            Self::Settled(_, _, answer) => drop(answer.send(Err(error))),
-            #[cfg(test)]
-            Self::Probed(answer) => drop(answer.send(Err(error))),
-        }
-    }
-}
+impl Witness for Alone {}
 
 /// See the module.
 #[derive(Default)]
@@ -80,15 +47,15 @@ impl Batch {
             return self.undone.push(job);
         }
         match job {
-            Job::Submit(submission, answer) => match submission::judge(desk, conn, *submission) {
-                Ok(filing) => self.write(conn, Done::Filed(Box::new(filing), answer)),
+            Job::Submit(submission, answer) => match submission::judge(desk, conn, &submission, &Alone) {
+                Ok(outcome) => self.write(conn, Done::Filed(Box::new(Filing::new(submission, outcome)), answer)),
                 Err(fault) => self.note(fault, |error| drop(answer.send(Err(error)))),
             },
             Job::Settle(id, settlement, answer) => self.write(conn, Done::Settled(id, settlement, answer)),
             #[cfg(test)]
             Job::Probe(probe, answer) => {
                 probe(conn);
-                self.done.push(Done::Probed(answer));
+                self.done.push(Done::Probed(probe, answer));
             }
         }
     }
@@ -107,7 +74,7 @@ impl Batch {
         if !matches!(fault, Fault::Refused(_)) {
             self.recover(conn);
         }
-        self.note(fault, |error| work.tell_failure(error));
+        self.note(fault, |error| work.undone().reject(error));
     }
 
     fn write_guarded(&mut self, conn: &Connection, work: &Done) -> Result<(), Fault> {
@@ -170,7 +137,7 @@ impl Batch {
 
     /// None of it took effect.
     pub(super) fn tell_failure(self, error: &StoreError) {
-        self.done.into_iter().for_each(|work| work.tell_failure(error.clone()));
+        self.done.into_iter().for_each(|work| work.undone().reject(error.clone()));
         self.undone.into_iter().for_each(|job| job.reject(error.clone()));
         self.failures.into_iter().for_each(|tell| tell());
     }

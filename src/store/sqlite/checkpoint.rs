@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::connection;
-use super::fault::Fault;
+use crate::store::sql::fault::Fault;
 
 /// Pages in the log at which something is done about it.
 #[derive(Clone, Copy)]

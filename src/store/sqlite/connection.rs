@@ -9,8 +9,8 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault::Fault;
 use super::schema;
+use crate::store::sql::fault::Fault;
 
 /// Large enough that a compressed body fits into one; not larger, because each random entry of an index writes one
 /// (measured: 4 and 16 KiB cost as much work, but 16 KiB write half as much again).

@@ -1,42 +1,22 @@
 //! The embedded store: one SQLite file, one thread that writes, any number that read.
 //!
-//! * `submission` runs one message from the ledger to its answer; `state`, `apply`, `diary`, `journal`
-//!   and `outbox` are its statements.
-//! * `writer` runs a `batch` of them in one transaction and one sync (group commit), fed by `queue`;
-//!   `checkpoint` moves pages behind its back.
-//! * `reader` and `search` serve reads beside it; `pulse` tells how the writer is. While it is ill it makes a
-//!   `trial` now and then.
+//! * `writer` runs a `batch` of work in one transaction and one sync (group commit); `checkpoint` moves pages behind
+//!   its back. While it is ill it makes a `trial` now and then.
+//! * `reader` keeps connections for reads beside it; `session` runs the statements of the folder `sql`.
 //!
 //! Other processes (the `onward` commands) may have the same file open: they wait for each other's
 //! transactions, and the constraints of `schema.sql` hold for all of them.
 
-mod apply;
 mod batch;
 mod checkpoint;
-mod column;
 mod connection;
-mod diary;
-mod fault;
-mod feed;
-mod index;
-mod journal;
-mod outbox;
-mod people;
-mod pulse;
-mod queue;
 mod reader;
 mod schema;
-mod search;
-mod state;
-mod submission;
-mod tally;
+mod session;
 #[cfg(test)]
 mod tests;
 mod transaction;
 mod trial;
-mod twins;
-#[cfg(test)]
-mod walks;
 mod writer;
 
 use std::path::Path;
@@ -45,30 +25,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::oneshot;
-use uuid::Uuid;
-
-use self::fault::Fault;
-use self::pulse::Pulse;
-use self::queue::Queue;
 use self::reader::Readers;
-use self::submission::{Desk, Submission};
-use self::writer::{Answer as Channel, Job, Writer};
-use super::{
-    Answer, DecideFn, FeedRow, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending,
-    Settlement, SlotQuery, SlotRow, Store, StoreError, TaskPage, TaskRow, Verdict, Work,
-};
-use crate::booking::appointment::Appointment;
-use crate::booking::command::Subject;
+use self::writer::Writer;
+use super::sql::engine::Engine;
+use super::sql::fault::Fault;
+use super::sql::job::Job;
+use super::sql::pulse::Pulse;
+use super::sql::queue::Queue;
+use super::sql::session::Session;
+use super::sql::submission::Desk;
+use super::{DecideFn, Store, StoreError};
 use crate::booking::decision::Rules;
-use crate::booking::feed::Telling;
-use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
-use crate::booking::index::{Alike, Link};
-use crate::booking::patient::Patient;
-use crate::booking::referral::Referral;
-use crate::booking::service::Service;
-use crate::reconcile::diary::Entry;
 
 /// How the store works.
 #[derive(Clone, Copy, Debug)]
@@ -136,16 +103,6 @@ impl SqliteStore {
         let threads = Mutex::new(vec![spawn_writer(writer, jobs)?, spawn_checkpointer(path, nudges)?]);
         Ok(Arc::new(Self { queue, readers: Readers::new(path.to_owned()), pulse, threads }))
     }
-
-    /// Puts a job before the writer now, and waits for its result only when it is asked to.
-    fn enqueue<T: Send + 'static>(&self, job: impl FnOnce(Channel<T>) -> Job) -> Pending<T> {
-        let (sender, receiver) = oneshot::channel();
-        let queued = self.queue.push(job(sender));
-        Box::pin(async move {
-            queued?;
-            receiver.await.unwrap_or(Err(StoreError::Closed))
-        })
-    }
 }
 
 fn spawn_writer(writer: Writer, jobs: Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
@@ -174,152 +131,20 @@ impl Drop for SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
-    fn submit(&self, message: Message, work: Work) -> Pending<Verdict> {
-        let submission = Box::new(Submission::prepare(message, work));
-        self.enqueue(|channel| Job::Submit(submission, channel))
+impl Engine for SqliteStore {
+    fn read<T>(&self, work: impl FnMut(&dyn Session) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.readers.read(work)
     }
 
-    fn first_answer(&self, key: &str) -> Result<Option<(Uuid, bool, Answer)>, StoreError> {
-        let found = self.readers.read(|conn| journal::first_find(conn, key))?;
-        Ok(found.map(|first| (first.message, first.accepted, first.answer)))
+    fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    fn service_find(&self, id: &ServiceId) -> Result<Option<Service>, StoreError> {
-        self.readers.read(|conn| diary::service_find(conn, id))
+    fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
-    fn service_list(&self) -> Result<Vec<Service>, StoreError> {
-        self.readers.read(diary::service_list)
-    }
-
-    fn referral_resource(&self, id: Uuid) -> Result<Option<String>, StoreError> {
-        self.readers.read(|conn| search::referral_resource(conn, id))
-    }
-
-    fn appointment_resource(&self, id: Uuid) -> Result<Option<String>, StoreError> {
-        self.readers.read(|conn| search::appointment_resource(conn, id))
-    }
-
-    fn referral_find(&self, id: ReferralId) -> Result<Option<Referral>, StoreError> {
-        self.readers.read(|conn| Ok(state::referral_find(conn, id)?.map(|(referral, _)| referral)))
-    }
-
-    fn appointment_find(&self, id: AppointmentId) -> Result<Option<Appointment>, StoreError> {
-        self.readers.read(|conn| Ok(state::appointment_find(conn, id)?.map(|(appointment, ..)| appointment)))
-    }
-
-    fn referral_search(&self, patient: &PatientQuery) -> Result<Vec<String>, StoreError> {
-        self.readers.read(|conn| search::resources_of(conn, "referral", patient))
-    }
-
-    fn appointment_search(&self, patient: &PatientQuery) -> Result<Vec<String>, StoreError> {
-        self.readers.read(|conn| search::resources_of(conn, "appointment", patient))
-    }
-
-    fn slot_search(&self, query: &SlotQuery) -> Result<Vec<SlotRow>, StoreError> {
-        self.readers.read(|conn| diary::slot_search(conn, query))
-    }
-
-    fn directory_resource(&self, kind: &str, id: &str) -> Result<Option<String>, StoreError> {
-        self.readers.read(|conn| diary::directory_resource(conn, kind, id))
-    }
-
-    fn outbox_due(
-        &self,
-        destination: &str,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError> {
-        self.readers.read(|conn| outbox::due(conn, destination, now, limit))
-    }
-
-    fn outbox_next_due(&self, destination: &str) -> Result<Option<Timestamp>, StoreError> {
-        self.readers.read(|conn| outbox::next_due(conn, destination))
-    }
-
-    fn outbox_settle(&self, id: i64, settlement: Settlement) -> Pending<()> {
-        self.enqueue(|channel| Job::Settle(id, settlement, channel))
-    }
-
-    fn outbox_list(&self, page: &Page) -> Result<Vec<OutboxRow>, StoreError> {
-        self.readers.read(|conn| outbox::list(conn, page))
-    }
-
-    fn outbox_show(&self, id: i64) -> Result<Option<(OutboxRow, Vec<u8>)>, StoreError> {
-        self.readers.read(|conn| outbox::show(conn, id))
-    }
-
-    fn outbox_depth(&self) -> Result<Vec<OutboxDepth>, StoreError> {
-        self.readers.read(outbox::depth)
-    }
-
-    fn message_list(&self, page: &Page) -> Result<Vec<MessageRow>, StoreError> {
-        self.readers.read(|conn| journal::list(conn, page))
-    }
-
-    fn message_show(&self, id: Uuid) -> Result<Option<(MessageRow, Vec<u8>, Answer)>, StoreError> {
-        self.readers.read(|conn| journal::show(conn, id))
-    }
-
-    fn message_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        self.readers.read(journal::counts)
-    }
-
-    fn feed_list(&self, state: &str, limit: usize) -> Result<Vec<FeedRow>, StoreError> {
-        self.readers.read(|conn| feed::list(conn, state, limit))
-    }
-
-    fn feed_find(&self, message: Uuid) -> Result<Option<FeedRow>, StoreError> {
-        self.readers.read(|conn| feed::find(conn, message))
-    }
-
-    fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        self.readers.read(feed::counts)
-    }
-
-    fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError> {
-        self.readers.read(|conn| feed::tellings(conn, limit))
-    }
-
-    fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError> {
-        self.readers.read(|conn| people::records(conn, id))
-    }
-
-    fn patient_search(&self, identifier: &Identifier) -> Result<Vec<PatientId>, StoreError> {
-        self.readers.read(|conn| people::search(conn, identifier))
-    }
-
-    fn patient_match(&self, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, StoreError> {
-        self.readers.read(|conn| people::find(conn, subject))
-    }
-
-    fn patient_history(&self, id: PatientId) -> Result<Vec<(Timestamp, Link)>, StoreError> {
-        self.readers.read(|conn| people::history(conn, id))
-    }
-
-    fn diary_entries(&self, from: Timestamp, to: Timestamp) -> Result<Vec<Entry>, StoreError> {
-        self.readers.read(|conn| people::bookings(conn, from, to))
-    }
-
-    fn task_list(&self, page: &TaskPage) -> Result<Vec<TaskRow>, StoreError> {
-        self.readers.read(|conn| people::tasks(conn, page))
-    }
-
-    fn task_show(&self, id: Uuid) -> Result<Option<TaskRow>, StoreError> {
-        self.readers.read(|conn| people::task(conn, id))
-    }
-
-    fn task_counts(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
-        self.readers.read(people::task_counts)
-    }
-
-    fn health(&self) -> Health {
-        self.pulse.health()
-    }
-
-    fn close(&self) {
-        self.queue.close();
+    fn stop(&self) {
         self.readers.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::Connection;
 
 use super::connection;
-use super::fault::Fault;
 use crate::store::StoreError;
+use crate::store::sql::fault::Fault;
+use crate::store::sql::session::Session;
 
 /// More than there are threads that read at once.
 const IDLE_MAX: usize = 32;
@@ -26,7 +27,7 @@ impl Readers {
     }
 
     /// Reads. A connection on which something failed is not used again.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(&self, mut work: impl FnMut(&dyn Session) -> Result<T, Fault>) -> Result<T, StoreError> {
         let conn = self.take()?;
         let found = work(&conn)?;
         self.put_back(conn);

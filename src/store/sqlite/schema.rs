@@ -3,8 +3,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::fault::Fault;
-use super::index;
+use crate::store::sql::fault::Fault;
+use crate::store::sql::index;
 
 /// Each brings the file from the version of its index to the next one. Never changed once released.
 const MIGRATIONS: &[&str] =
@@ -24,7 +24,7 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
         tx.execute_batch(step)?;
     }
     if found < KEYS_SINCE {
-        index::key_all(&tx)?;
+        index::key_all(&*tx)?;
     }
     tx.pragma_update(None, "user_version", known())?;
     Ok(tx.commit()?)

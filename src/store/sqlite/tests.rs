@@ -3,10 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use super::*;
 use crate::booking::command::{Command, PublishSlots};
+use crate::booking::decide::decide;
 use crate::store::contract::{self, letter, message, place_referral, wait, work};
-use crate::store::{Settlement, Store, Verdict};
+use crate::store::sql::job::Probe;
+use crate::store::sql::walks::walk_through;
+use crate::store::{Health, Message, Page, Pending, Settlement, Store, Verdict};
 
 struct Fresh {
     store: Arc<SqliteStore>,
@@ -18,22 +23,27 @@ impl Fresh {
         self.folder.path().join("data/onward.db")
     }
 
-    fn probe(&self, probe: impl FnOnce(&rusqlite::Connection) + Send + 'static) {
-        wait(self.store.enqueue(|channel| Job::Probe(Box::new(probe), channel))).unwrap();
+    fn probe(&self, probe: impl Fn(&rusqlite::Connection) + Send + Sync + 'static) {
+        wait(self.store.enqueue(|channel| Job::Probe(on_sqlite(probe), channel))).unwrap();
     }
 
     /// Holds the writer until it is told to go on: what is submitted meanwhile shares the next transaction.
     fn block(&self) -> (Pending<()>, std::sync::mpsc::Sender<()>) {
         let (started, waiting) = std::sync::mpsc::channel();
         let (go, gate) = std::sync::mpsc::channel::<()>();
-        let probe = move |_: &rusqlite::Connection| {
+        let gate = Mutex::new(gate);
+        let probe = move |_: &dyn Session| {
             started.send(()).unwrap();
-            gate.recv().unwrap();
+            gate.lock().unwrap().recv().unwrap();
         };
-        let blocker = self.store.enqueue(|channel| Job::Probe(Box::new(probe), channel));
+        let blocker = self.store.enqueue(|channel| Job::Probe(Arc::new(probe), channel));
         waiting.recv().unwrap();
         (blocker, go)
     }
+}
+
+fn on_sqlite(probe: impl Fn(&rusqlite::Connection) + Send + Sync + 'static) -> Probe {
+    Arc::new(move |conn: &dyn Session| probe(conn.as_any().downcast_ref().unwrap()))
 }
 
 fn fresh() -> Fresh {
@@ -52,6 +62,16 @@ fn place(store: &SqliteStore, key: &str) -> Result<Verdict, StoreError> {
 }
 
 crate::store::contract::contract_tests!(fresh);
+
+#[test]
+fn the_store_holds_what_the_world_in_memory_holds() {
+    walk_through(32, |rules| {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { rules, ..Options::default() };
+        let store = SqliteStore::open(&folder.path().join("onward.db"), options, decide).unwrap();
+        (folder, store)
+    });
+}
 
 #[test]
 fn nobody_else_can_read_the_file() {
@@ -172,9 +192,8 @@ fn a_transaction_that_is_lost_fails_all_of_its_batch() {
     let submit =
         |key: &str| fresh.store.submit(message(key), work(Command::PlaceReferral(place_referral(None)), Vec::new()));
     let first = submit("first");
-    let breaks = fresh.store.enqueue(|channel| {
-        Job::Probe(Box::new(|conn: &rusqlite::Connection| conn.execute_batch("ROLLBACK").unwrap()), channel)
-    });
+    let breaks =
+        fresh.store.enqueue(|channel| Job::Probe(on_sqlite(|conn| conn.execute_batch("ROLLBACK").unwrap()), channel));
     let last = submit("last");
     go.send(()).unwrap();
     wait(blocker).unwrap();

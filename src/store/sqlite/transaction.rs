@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::fault::Fault;
+use crate::store::sql::fault::Fault;
 
 /// Takes the write lock, waiting for other processes.
 pub(super) fn begin(conn: &Connection) -> Result<(), Fault> {

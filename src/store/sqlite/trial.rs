@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::fault::Fault;
+use crate::store::sql::fault::Fault;
 
 const BYTES: i64 = 1 << 20;
 

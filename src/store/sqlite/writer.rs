@@ -7,55 +7,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
 use super::batch::Batch;
-use super::fault::Fault;
-use super::pulse::Pulse;
-use super::queue::Load;
-use super::submission::{Desk, Submission};
 use super::{checkpoint, connection, transaction, trial};
-use crate::store::{Settlement, StoreError, Verdict};
+use crate::store::StoreError;
+use crate::store::sql::fault::Fault;
+use crate::store::sql::job::Job;
+use crate::store::sql::pulse::Pulse;
+use crate::store::sql::queue::Load;
+use crate::store::sql::submission::Desk;
 
 /// How long the writer waits for work while it is ill before it tries by itself.
 const TRIAL_PAUSE: Duration = Duration::from_millis(500);
 
 /// Pieces of work with which a transaction is worth its price.
 const BATCH_SMALL: usize = 16;
-
-/// A piece of work and who waits for it.
-pub(super) enum Job {
-    /// A message.
-    Submit(Box<Submission>, Answer<Verdict>),
-    /// What became of a letter.
-    Settle(i64, Settlement, Answer<()>),
-    /// For tests of what cannot be brought about from outside.
-    #[cfg(test)]
-    Probe(Box<dyn FnOnce(&Connection) + Send>, Answer<()>),
-}
-
-/// Where a result goes.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-
-impl Job {
-    /// What it takes up in memory, about.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Submit(submission, _) => submission.bytes(),
-            _ => 0,
-        }
-    }
-
-    /// Tells whoever waits that it was not done. Whoever has stopped waiting does not hear it.
-    pub(super) fn reject(self, error: StoreError) {
-        match self {
-            Self::Submit(_, answer) => drop(answer.send(Err(error))),
-            Self::Settle(_, _, answer) => drop(answer.send(Err(error))),
-            #[cfg(test)]
-            Self::Probe(_, answer) => drop(answer.send(Err(error))),
-        }
-    }
-}
 
 /// The writer and what it works with.
 pub(super) struct Writer {

@@ -3,25 +3,25 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
 use super::journal::{self, Entry, First};
+use super::session::Session;
 use super::tally::Tally;
 use super::{apply, column, feed, outbox, state};
 use crate::booking::command::Command;
-use crate::booking::decision::{Decision, Refusal, Rules};
-use crate::store::{Answer, AnswerFn, DecideFn, Message, Verdict, Work};
+use crate::booking::decision::{Decision, Refusal, Rules, State};
+use crate::store::{Answer, AnswerFn, DecideFn, Letter, Message, Verdict, Work};
 
 /// How decisions are made here.
-pub(super) struct Desk {
-    pub(super) rules: Rules,
-    pub(super) decide: DecideFn,
+pub(in crate::store) struct Desk {
+    pub(in crate::store) rules: Rules,
+    pub(in crate::store) decide: DecideFn,
 }
 
 /// A message made ready for the writer: its body is packed and hashed.
-pub(super) struct Submission {
+pub(in crate::store) struct Submission {
     /// Its `body` is packed.
     message: Message,
     body_bytes: usize,
@@ -31,7 +31,7 @@ pub(super) struct Submission {
 
 impl Submission {
     /// Does what costs time on the caller's thread, so that the writer only writes.
-    pub(super) fn prepare(mut message: Message, work: Work) -> Self {
+    pub(in crate::store) fn prepare(mut message: Message, work: Work) -> Self {
         let sha256 = Sha256::digest(&message.body).into();
         let body_bytes = message.body.len();
         message.body = column::packed(&message.body);
@@ -39,30 +39,47 @@ impl Submission {
     }
 
     /// What it takes up in memory, about.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::store) fn bytes(&self) -> usize {
         self.message.body.len() + 1024
     }
 }
 
 /// A message with what is to be told about it: all that is to be written, so that it can be written again
 /// should the transaction have to begin anew.
-pub(super) struct Filing {
-    message: Message,
-    body_bytes: usize,
-    sha256: [u8; 32],
+pub(in crate::store) struct Filing {
+    submission: Box<Submission>,
     outcome: Outcome,
 }
 
-enum Outcome {
+/// What became of a message.
+pub(in crate::store) enum Outcome {
     Accepted { command: &'static str, decision: Box<Decision>, answer: Answer },
     Refused { command: Option<&'static str>, refusal: Option<Refusal>, answer: Answer },
     Duplicate(First),
     Repeated(First),
 }
 
+/// Is shown what a decision rests on and what follows from it, and may stop it.
+pub(in crate::store) trait Witness {
+    /// This was read.
+    fn read(&self, _state: &State) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// This is to be written.
+    fn decided(&self, _decision: &Decision, _letters: &[Letter]) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
 /// Recognises a repeat, or decides and renders the answer. Writes nothing.
-pub(super) fn judge(desk: &Desk, conn: &Connection, submission: Submission) -> Result<Filing, Fault> {
-    let Submission { mut message, body_bytes, sha256, work } = submission;
+pub(in crate::store) fn judge(
+    desk: &Desk,
+    conn: &dyn Session,
+    submission: &Submission,
+    witness: &dyn Witness,
+) -> Result<Outcome, Fault> {
+    let message = &submission.message;
     let settles = message.feed.as_ref().and_then(|feed| feed.settles.as_ref());
     if let Some(settles) = settles
         && !feed::in_quarantine(conn, settles.message)?
@@ -70,31 +87,32 @@ pub(super) fn judge(desk: &Desk, conn: &Connection, submission: Submission) -> R
         return Err(Fault::Refused("the message is not in quarantine"));
     }
     let first = message.key.as_deref().map(|key| journal::first_find(conn, key)).transpose()?.flatten();
-    let outcome = match (first, work) {
-        (Some(first), _) if first.accepted => Outcome::Duplicate(first),
-        (Some(first), _) => Outcome::Repeated(first),
-        (None, Work::Refuse(answer)) => Outcome::Refused { command: None, refusal: None, answer },
-        (None, Work::Decide { command, answer }) => decide(desk, conn, &message, &command, answer)?,
-    };
-    if !outcome.claims_key() {
-        message.key = None;
+    match (first, &submission.work) {
+        (Some(first), _) if first.accepted => Ok(Outcome::Duplicate(first)),
+        (Some(first), _) => Ok(Outcome::Repeated(first)),
+        (None, Work::Refuse(answer)) => Ok(Outcome::Refused { command: None, refusal: None, answer: answer.clone() }),
+        (None, Work::Decide { command, answer }) => decide(desk, conn, message, command, answer, witness),
     }
-    Ok(Filing { message, body_bytes, sha256, outcome })
 }
 
 fn decide(
     desk: &Desk,
-    conn: &Connection,
+    conn: &dyn Session,
     message: &Message,
     command: &Command,
-    answer: AnswerFn,
+    answer: &AnswerFn,
+    witness: &dyn Witness,
 ) -> Result<Outcome, Fault> {
     let state = state::load(conn, desk.rules, &command.needs(), message)?;
+    witness.read(&state)?;
     let decided = guarded("a decision panicked", || (desk.decide)(command, &state, message.received_at))?;
     let answer = guarded("an answer panicked", || answer(&decided))?;
     let command = command.name();
     Ok(match decided {
-        Ok(decision) if answer.status < 500 => Outcome::Accepted { command, decision: Box::new(decision), answer },
+        Ok(decision) if answer.status < 500 => {
+            witness.decided(&decision, &answer.letters)?;
+            Outcome::Accepted { command, decision: Box::new(decision), answer }
+        }
         // It could be decided but not answered: nothing of it may stay, and the sender may try again.
         Ok(_) => Outcome::Refused { command: Some(command), refusal: None, answer },
         Err(refusal) => Outcome::Refused { command: Some(command), refusal: Some(refusal), answer },
@@ -161,17 +179,29 @@ fn accepted_entry<'a>(command: &'static str, decision: &'a Decision, answer: &'a
 }
 
 impl Filing {
+    /// What became of this message.
+    pub(in crate::store) fn new(submission: Box<Submission>, outcome: Outcome) -> Self {
+        Self { submission, outcome }
+    }
+
+    /// The message, to be judged anew.
+    pub(in crate::store) fn into_submission(self) -> Box<Submission> {
+        self.submission
+    }
+
     /// Writes what was decided, the journal's row and the letters.
-    pub(super) fn write(&self, conn: &Connection, tally: &mut Tally) -> Result<(), Fault> {
-        let Self { message, body_bytes, sha256, outcome } = self;
+    pub(in crate::store) fn write(&self, conn: &dyn Session, tally: &mut Tally) -> Result<(), Fault> {
+        let (Submission { message, body_bytes, sha256, .. }, outcome) = (&*self.submission, &self.outcome);
         if let Outcome::Accepted { decision, .. } = outcome {
             apply::changes(conn, message, decision)?;
         }
         tally.message(outcome.name());
-        journal::insert(conn, message, *body_bytes, sha256, outcome.name(), &outcome.entry())?;
+        let key = message.key.as_deref().filter(|_| outcome.claims_key());
+        let entry = Entry { key, ..outcome.entry() };
+        journal::insert(conn, message, *body_bytes, sha256, outcome.name(), &entry)?;
         if let Some(feed) = &message.feed {
             if feed.counted {
-                feed::note(conn, message, outcome.feed_state(), &outcome.entry().issues)?;
+                feed::note(conn, message, outcome.feed_state(), &entry.issues)?;
             }
             feed.settles.iter().try_for_each(|settles| feed::settle(conn, message.id, settles))?;
         }
@@ -184,7 +214,7 @@ impl Filing {
     }
 
     /// What the caller is told once it is durable.
-    pub(super) fn verdict(self) -> Verdict {
+    pub(in crate::store) fn verdict(self) -> Verdict {
         match self.outcome {
             Outcome::Accepted { decision, answer, .. } => Verdict::Accepted { decision, letters: answer.letters.len() },
             Outcome::Refused { refusal, answer, .. } => {

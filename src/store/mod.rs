@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod postgres;
 mod sql;
 pub mod sqlite;
 

@@ -3,6 +3,7 @@
 //! The texts name tables, columns and constraints, never a value: they may be logged.
 
 use rusqlite::ErrorCode;
+use tokio_postgres::error::SqlState;
 
 use crate::store::StoreError;
 
@@ -11,6 +12,9 @@ use crate::store::StoreError;
 pub(in crate::store) enum Fault {
     #[error("{0}")]
     Sql(#[from] rusqlite::Error),
+    /// PostgreSQL, or the way to it.
+    #[error("{}", in_words(.0))]
+    Server(#[from] tokio_postgres::Error),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// What is stored, or what was to be stored, is not as it must be.
@@ -28,6 +32,7 @@ impl Fault {
     pub(in crate::store) fn is_illness(&self) -> bool {
         match self {
             Self::Sql(error) => error.sqlite_error_code().is_some_and(|code| code != ErrorCode::ConstraintViolation),
+            Self::Server(_) => !self.is_constraint(),
             Self::Io(_) => true,
             Self::Broken(_) | Self::Refused(_) | Self::SchemaTooNew { .. } => false,
         }
@@ -39,6 +44,59 @@ impl Fault {
         let Self::Sql(error) = self else { return matches!(self, Self::Io(_)) };
         let passes = [ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory];
         error.sqlite_error_code().is_some_and(|code| !passes.contains(&code))
+    }
+}
+
+/// What a failure of PostgreSQL means for the work.
+impl Fault {
+    fn state(&self) -> Option<&str> {
+        if let Self::Server(error) = self { error.code().map(SqlState::code) } else { None }
+    }
+
+    /// Is it PostgreSQL's?
+    pub(in crate::store) fn is_server(&self) -> bool {
+        matches!(self, Self::Server(_))
+    }
+
+    /// Would a constraint have been broken?
+    pub(in crate::store) fn is_constraint(&self) -> bool {
+        self.state().is_some_and(|state| state.starts_with("23"))
+    }
+
+    /// Is the connection lost, or the server stopping, so that only somebody else can tell what took effect?
+    pub(in crate::store) fn is_loss(&self) -> bool {
+        let Self::Server(error) = self else { return matches!(self, Self::Io(_)) };
+        match error.as_db_error() {
+            None => error.is_closed() || std::error::Error::source(error).is_some_and(|it| it.is::<std::io::Error>()),
+            // Connection trouble; ended by an operator, a crash or a start; ended for being idle.
+            Some(said) => {
+                let state = said.code().code();
+                state.starts_with("08") || state.starts_with("57P") || state == "25P03"
+            }
+        }
+    }
+
+    /// Was somebody else in the way, so that it may go better next time?
+    pub(in crate::store) fn passes(&self) -> bool {
+        // A failed serialisation, a deadlock, a lock that was not to be had.
+        self.state().is_some_and(|state| ["40001", "40P01", "55P03"].contains(&state))
+    }
+}
+
+/// What the server says of values stands in the detail of an error, and of malformed ones in its text: both are left
+/// out.
+fn in_words(error: &tokio_postgres::Error) -> String {
+    let Some(said) = error.as_db_error() else {
+        return std::error::Error::source(error).map_or_else(|| error.to_string(), |why| format!("{error}: {why}"));
+    };
+    let state = said.code().code();
+    let constraint = said.constraint().unwrap_or_default();
+    match state {
+        "23505" => format!("UNIQUE constraint failed: {constraint}"),
+        "23503" => format!("FOREIGN KEY constraint failed: {constraint}"),
+        "23514" => format!("CHECK constraint failed: {constraint}"),
+        _ if state.starts_with("22") || state.starts_with("23") => format!("SQLSTATE {state} {constraint}"),
+        _ => format!("{} (SQLSTATE {state})", said.message()),
     }
 }
 

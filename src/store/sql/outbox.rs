@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::session::{Row, Session, values};
+use super::session::{Dialect, Row, Session, values};
 use super::tally::Tally;
 use crate::store::{Letter, Message, OutboxDepth, OutboxRow, OutboxState, Page, Settlement};
 
@@ -174,15 +174,15 @@ pub(in crate::store) fn depth(conn: &dyn Session) -> Result<Vec<OutboxDepth>, Fa
     Ok(found)
 }
 
+/// Each database by the index that it has for it: counting on its planner is not enough.
 fn oldest_open(conn: &dyn Session, destination: &str) -> Result<Option<Timestamp>, Fault> {
-    let found = conn.one(
-        "SELECT min(created_at) FROM outbox WHERE id IN (
-             (SELECT min(id) FROM outbox WHERE destination = ?1 AND state <> 'delivered' AND state = 'queued'),
-             (SELECT min(id) FROM outbox WHERE destination = ?1 AND state <> 'delivered' AND state = 'parked'))",
-        values![destination],
-        |row| row.get(0),
-    )?;
-    Ok(found.flatten())
+    const SQLITE: &str = "SELECT min(created_at) FROM outbox WHERE id IN (
+        (SELECT min(id) FROM outbox WHERE destination = ?1 AND state <> 'delivered' AND state = 'queued'),
+        (SELECT min(id) FROM outbox WHERE destination = ?1 AND state <> 'delivered' AND state = 'parked'))";
+    const POSTGRES: &str =
+        "SELECT min(created_at) FROM outbox WHERE destination = ?1 AND state IN ('queued', 'parked')";
+    let sql = if conn.dialect() == Dialect::Sqlite { SQLITE } else { POSTGRES };
+    Ok(conn.one(sql, values![destination], |row| row.get(0))?.flatten())
 }
 
 fn row_and_body(row: &dyn Row) -> Result<(OutboxRow, Vec<u8>), Fault> {

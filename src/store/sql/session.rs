@@ -21,6 +21,16 @@ pub(in crate::store) enum Value<'a> {
     Blob(&'a [u8]),
 }
 
+/// Where statements differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Dialect {
+    /// One writes at a time.
+    Sqlite,
+    /// Many write at once, and each counts in a lane of its own.
+    #[allow(missing_docs)]
+    Postgres { lane: i64 },
+}
+
 /// A connection, mostly with an open transaction.
 pub(in crate::store) trait Session {
     /// Runs a statement; how many rows it changed.
@@ -48,10 +58,8 @@ pub(in crate::store) trait Session {
     /// Until the end of the transaction foreign keys are looked at only there.
     fn defer_keys(&self) -> Result<(), Fault>;
 
-    /// Where counts are kept apart for each who writes: this one's place. `None`: there is one who writes.
-    fn lane(&self) -> Option<i64> {
-        None
-    }
+    /// Which database it is, for the few statements that differ.
+    fn dialect(&self) -> Dialect;
 
     /// For tests of what only one database can do.
     #[cfg(test)]

@@ -38,6 +38,16 @@ impl Submission {
         Self { message, body_bytes, sha256, work }
     }
 
+    /// The message; its body is packed.
+    pub(in crate::store) fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// What is to be done with it.
+    pub(in crate::store) fn work(&self) -> &Work {
+        &self.work
+    }
+
     /// What it takes up in memory, about.
     pub(in crate::store) fn bytes(&self) -> usize {
         self.message.body.len() + 1024

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::Fault;
-use super::session::{Session, values};
+use super::session::{Dialect, Session, values};
 use crate::store::OutboxState;
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -56,23 +56,23 @@ impl Tally {
 
 /// Where many write at once each has a lane of its own, so that nobody waits for another's transaction to count.
 fn add(conn: &dyn Session, count: &Count, n: i64) -> Result<(), Fault> {
-    match (count, conn.lane()) {
-        (Count::Message(outcome), None) => conn.write(
+    match (count, conn.dialect()) {
+        (Count::Message(outcome), Dialect::Sqlite) => conn.write(
             "INSERT INTO message_tally (outcome, n) VALUES (?1, ?2)
              ON CONFLICT (outcome) DO UPDATE SET n = message_tally.n + excluded.n",
             values![*outcome, n],
         ),
-        (Count::Message(outcome), Some(lane)) => conn.write(
+        (Count::Message(outcome), Dialect::Postgres { lane }) => conn.write(
             "INSERT INTO message_tally (outcome, lane, n) VALUES (?1, ?2, ?3)
              ON CONFLICT (outcome, lane) DO UPDATE SET n = message_tally.n + excluded.n",
             values![*outcome, lane, n],
         ),
-        (Count::Letter(destination, state), None) => conn.write(
+        (Count::Letter(destination, state), Dialect::Sqlite) => conn.write(
             "INSERT INTO outbox_tally (destination, state, n) VALUES (?1, ?2, ?3)
              ON CONFLICT (destination, state) DO UPDATE SET n = outbox_tally.n + excluded.n",
             values![destination, state.as_str(), n],
         ),
-        (Count::Letter(destination, state), Some(lane)) => conn.write(
+        (Count::Letter(destination, state), Dialect::Postgres { lane }) => conn.write(
             "INSERT INTO outbox_tally (destination, state, lane, n) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (destination, state, lane) DO UPDATE SET n = outbox_tally.n + excluded.n",
             values![destination, state.as_str(), lane, n],

@@ -7,7 +7,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use crate::store::sql::fault::Fault;
-use crate::store::sql::session::{Row, Session, Value};
+use crate::store::sql::session::{Dialect, Row, Session, Value};
 
 impl Session for Connection {
     fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize, Fault> {
@@ -32,6 +32,10 @@ impl Session for Connection {
 
     fn defer_keys(&self) -> Result<(), Fault> {
         Ok(self.pragma_update(None, "defer_foreign_keys", true)?)
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
     }
 
     #[cfg(test)]

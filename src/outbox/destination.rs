@@ -29,6 +29,15 @@ pub struct Destination {
     pub drain: Duration,
 }
 
+impl Destination {
+    /// How long other gateways leave a letter alone that this one has taken: longer than any attempt lasts.
+    pub fn lease(&self) -> Duration {
+        const SPARE: Duration = Duration::from_secs(15);
+        let Adapter::Mllp(peer) = &self.adapter;
+        peer.connect_timeout + peer.ack_timeout + SPARE
+    }
+}
+
 /// The kinds of destination.
 #[derive(Clone, Debug)]
 pub enum Adapter {

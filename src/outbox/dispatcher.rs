@@ -214,6 +214,10 @@ impl Dispatcher {
 
     /// Sends as much as there is room for.
     fn launch(&mut self) {
+        // This process was stopped since the look: others may have sent them.
+        if self.ready_since.elapsed() > FRESH {
+            return self.put_back();
+        }
         while self.room() > 0 && !self.ready.is_empty() {
             let (Some(line), Some((letter, body))) = (self.lines.pop(), self.ready.pop_front()) else { return };
             let key = letter.key;
@@ -283,8 +287,9 @@ impl Dispatcher {
             let destination = self.name();
             warn!(destination, letter = letter.id, event = letter.event, error = failure, "A letter needs a person");
         }
-        let (store, id) = (self.store.clone(), letter.id);
-        self.settling.push(Box::pin(settle(letter, move || store.outbox_settle(id, settlement.clone()))));
+        let (store, taken) = (self.store.clone(), letter.clone());
+        let attempt = move || store.outbox_settle_taken(&taken, settlement.clone());
+        self.settling.push(Box::pin(settle(letter, attempt)));
     }
 
     /// The key's next letter may go. `None`: the store is closed; after a restart the letter is sent again.
@@ -317,7 +322,7 @@ async fn fetch(
 ) -> Result<Fetched, StoreError> {
     let read = move || {
         let name = &shared.destination.name;
-        Ok((store.outbox_due(name, now, limit)?, store.outbox_next_due(name)?))
+        Ok((store.outbox_take(name, now, limit, shared.destination.lease())?, store.outbox_next_due(name)?))
     };
     spawn_blocking(read).await.unwrap_or(Err(StoreError::Closed))
 }
@@ -341,7 +346,7 @@ fn settle(
     async move {
         loop {
             match pending.await {
-                // Refused: a person superseded it while it was under way.
+                // Refused: a person superseded it while it was under way, or another gateway took it over.
                 Ok(()) | Err(StoreError::Refused(_)) => return Some(letter.key),
                 Err(StoreError::Closed) => return None,
                 Err(error) => {

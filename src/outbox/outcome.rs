@@ -135,6 +135,7 @@ pub(super) mod tests {
             created_at: Timestamp::UNIX_EPOCH,
             settled_at: None,
             failure: failure.map(str::to_owned),
+            lease: 0,
         }
     }
 

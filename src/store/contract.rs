@@ -40,6 +40,7 @@ macro_rules! contract_tests {
             searches_by_number_and_by_demographics
             a_diary_can_be_imported_again
             letters_of_one_key_go_in_order
+            a_letter_that_was_taken_is_settled
             a_parked_letter_holds_up_only_its_key
             a_settled_letter_stays_settled
             a_letter_parked_while_being_sent_stays_parked
@@ -377,6 +378,25 @@ pub(crate) fn letters_of_one_key_go_in_order(store: &dyn Store) {
     assert_eq!((row.attempts, row.failure, row.state), (2, None, OutboxState::Delivered));
 }
 
+pub(crate) fn a_letter_that_was_taken_is_settled(store: &dyn Store) {
+    let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+    post(store, vec![letter("pas", a, "a1"), letter("pas", a, "a2"), letter("pas", b, "b1")]);
+    let take = || store.outbox_take("pas", Timestamp::now(), 9, Duration::from_secs(60)).unwrap();
+    let taken = take();
+    let events = |taken: &[(OutboxRow, Vec<u8>)]| taken.iter().map(|(row, _)| row.event.clone()).collect::<Vec<_>>();
+    assert_eq!(events(&taken), ["a1", "b1"]);
+    assert_eq!(taken[0].1, b"MSH|^~\\&|");
+    // Whoever has them may look again.
+    assert_eq!(events(&take()), ["a1", "b1"]);
+    wait(store.outbox_settle_taken(&taken[0].0, Settlement::Delivered)).unwrap();
+    assert_eq!(events(&take()), ["a2", "b1"]);
+    // A person's word counts whoever has the letter.
+    wait(store.outbox_settle(taken[1].0.id, Settlement::Superseded { reason: "x".into() })).unwrap();
+    let late = wait(store.outbox_settle_taken(&taken[1].0, Settlement::Delivered));
+    assert!(matches!(late, Err(StoreError::Refused(_))), "{late:?}");
+    assert_eq!(events(&take()), ["a2"]);
+}
+
 pub(crate) fn a_parked_letter_holds_up_only_its_key(store: &dyn Store) {
     let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
     post(store, vec![letter("pas", a, "a1"), letter("pas", a, "a2"), letter("pas", b, "b1")]);
@@ -469,9 +489,13 @@ pub(crate) fn dropping_the_future_does_not_drop_the_work(store: &dyn Store) {
     let command = place_referral(None);
     let id = command.referral.id.0;
     drop(store.submit(message("k"), work(Command::PlaceReferral(command), Vec::new())));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while store.referral_resource(id).unwrap().is_none() {
+        assert!(Instant::now() < deadline, "it was not done");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let verdict = submit(store, "k", Command::PlaceReferral(place_referral(None))).unwrap();
     assert!(matches!(verdict, Verdict::Duplicate { .. }), "{verdict:?}");
-    assert!(store.referral_resource(id).unwrap().is_some());
 }
 
 pub(crate) fn a_closed_store_says_so(store: &dyn Store) {

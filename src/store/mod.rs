@@ -11,6 +11,7 @@ mod sql;
 pub mod sqlite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -286,6 +287,10 @@ pub struct OutboxRow {
     pub settled_at: Option<Timestamp>,
     /// Why the last attempt failed, without patient data (`AE`, `timeout`, …).
     pub failure: Option<String>,
+    /// How often the letter went from one gateway to another, by which a settlement is known to be of this time. Only
+    /// [`Store::outbox_take`] says it.
+    #[serde(skip)]
+    pub lease: i64,
 }
 
 /// Where a letter stands. Everything accepted ends in exactly one of the last three.
@@ -465,10 +470,22 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError>;
+    /// The same letters, for this gateway to send: where several gateways work on one database, the others leave them
+    /// alone until `lease` has passed. It may take letters again that it has.
+    fn outbox_take(
+        &self,
+        destination: &str,
+        now: Timestamp,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError>;
+    /// Says what became of an attempt at a letter that was taken, durably. Refused also where another gateway has taken
+    /// the letter since.
+    fn outbox_settle_taken(&self, letter: &OutboxRow, settlement: Settlement) -> Pending<()>;
     /// The earliest instant at which a letter of the destination may be sent; `None`: none is queued, or all wait
     /// behind a parked one.
     fn outbox_next_due(&self, destination: &str) -> Result<Option<Timestamp>, StoreError>;
-    /// Says what became of a letter, durably. Refused where it is delivered or superseded already.
+    /// Says what a person decided about a letter, durably. Refused where it is delivered or superseded already.
     fn outbox_settle(&self, id: i64, settlement: Settlement) -> Pending<()>;
     /// Letters, newest first.
     fn outbox_list(&self, page: &Page) -> Result<Vec<OutboxRow>, StoreError>;

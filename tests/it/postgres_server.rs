@@ -1,7 +1,7 @@
 //! A real PostgreSQL server for tests: made in a folder of its own, reached by a socket in it, and gone with whoever
 //! started it. Tests of the crate include this file as well.
 
-#![allow(dead_code, reason = "each includer uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each includer uses a part of it, in its own place")]
 
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -114,7 +114,7 @@ impl Server {
         self.await_ready();
     }
 
-    fn await_ready(&self) {
+    pub fn await_ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.psql("postgres", "SELECT 1").status.success() {
             let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();

@@ -95,6 +95,18 @@ impl Store for FakeStore {
     fn outbox_due(&self, _: &str, _: Timestamp, _: usize) -> Outcome<Vec<(OutboxRow, Vec<u8>)>> {
         unimplemented!()
     }
+    fn outbox_take(
+        &self,
+        _: &str,
+        _: Timestamp,
+        _: usize,
+        _: std::time::Duration,
+    ) -> Outcome<Vec<(OutboxRow, Vec<u8>)>> {
+        unimplemented!()
+    }
+    fn outbox_settle_taken(&self, _: &OutboxRow, _: Settlement) -> Pending<()> {
+        unimplemented!()
+    }
     fn outbox_next_due(&self, _: &str) -> Outcome<Option<Timestamp>> {
         unimplemented!()
     }

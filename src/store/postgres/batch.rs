@@ -81,7 +81,7 @@ impl Batch {
                 Ok(None) => return Piece::Untried(Job::Submit(submission, answer)),
                 Err(fault) => return self.failed(Job::Submit(submission, answer), fault),
             },
-            Job::Settle(id, settlement, answer) => Done::Settled(id, settlement, answer),
+            Job::Settle(settle, answer) => Done::Settled(settle, answer),
             #[cfg(test)]
             Job::Probe(probe, answer) => {
                 probe(link);
@@ -210,9 +210,10 @@ fn claim(link: &Link, jobs: &[Job], claims: &mut Claims) -> Result<(), Fault> {
         match job {
             Job::Submit(submission, _) => claims.extend(&Claims::of(submission.message(), submission.work())),
             // Which line a letter stands in never changes.
-            Job::Settle(id, ..) => {
+            Job::Settle(settle, _) => {
                 let session: &dyn Session = link;
-                let key = session.one("SELECT key FROM outbox WHERE id = ?1", values![*id], |row| row.get(0))?;
+                let key =
+                    session.one("SELECT key FROM outbox WHERE id = ?1", values![settle.letter], |row| row.get(0))?;
                 key.into_iter().for_each(|key| claims.line(key));
             }
             #[cfg(test)]

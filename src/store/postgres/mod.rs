@@ -4,13 +4,14 @@
 //! * `claims` keeps gateways from deciding about the same thing at once: that is the whole of what they have in common.
 //! * `writer` runs a `batch` of work in one transaction, and finds out what became of one whose connection was lost.
 //! * `session` runs the statements of the folder `sql`; `connection` reaches the server, `drive` waits for it.
-//! * `reader` keeps connections for reads.
+//! * `pool` keeps connections for reads, and for the `lease` of letters that one gateway sends.
 
 mod batch;
 mod claims;
 mod connection;
 mod drive;
-mod reader;
+mod lease;
+mod pool;
 mod schema;
 mod session;
 #[cfg(test)]
@@ -20,21 +21,24 @@ mod writer;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 use self::connection::Server;
-use self::reader::Readers;
+use self::pool::Pool;
 use self::writer::Writer;
 use super::sql::engine::Engine;
 use super::sql::fault::Fault;
+use super::sql::outbox::Fence;
 use super::sql::pulse::Pulse;
 use super::sql::queue::Queue;
 use super::sql::session::Session;
 use super::sql::submission::Desk;
-use super::{DecideFn, Store, StoreError};
+use super::{DecideFn, OutboxRow, Store, StoreError};
 use crate::booking::decision::Rules;
 
 /// How TLS to the server is spoken.
@@ -85,8 +89,12 @@ impl Options {
 
 /// The store in one PostgreSQL database.
 pub struct PostgresStore {
+    /// This gateway, as long as it runs.
+    id: Uuid,
     queue: Queue,
-    readers: Readers,
+    readers: Pool,
+    /// Connections that take letters.
+    lessors: Pool,
     pulse: Arc<Pulse>,
     closing: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -125,7 +133,10 @@ impl PostgresStore {
             })
         });
         let threads = Mutex::new(writers.collect::<Result<_, _>>()?);
-        Ok(Arc::new(Self { queue, readers: Readers::new(server), pulse, closing, threads, runtime: Some(runtime) }))
+        let readers = Pool::new(server.clone(), Server::reader);
+        let lessors = Pool::new(server, Server::lessor);
+        let (id, runtime) = (Uuid::now_v7(), Some(runtime));
+        Ok(Arc::new(Self { id, queue, readers, lessors, pulse, closing, threads, runtime }))
     }
 }
 
@@ -164,13 +175,34 @@ impl Engine for PostgresStore {
         &self.pulse
     }
 
+    fn take(
+        &self,
+        destination: &str,
+        now: Timestamp,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError> {
+        self.lessors.read(|session| lease::take(session, &self.id, destination, now, limit, lease))
+    }
+
+    fn fence(&self, lease: i64) -> Option<Fence> {
+        Some(Fence { gateway: self.id, lease })
+    }
+
     fn stop(&self) {
         self.closing.store(true, Ordering::Relaxed);
-        self.readers.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return;
+        }
         for thread in threads {
             let _ = thread.join();
         }
+        if let Err(error) = self.lessors.read(|session| lease::release(session, &self.id)) {
+            tracing::warn!(%error, "letters that were taken are free again only when their time is over");
+        }
+        self.lessors.close();
+        self.readers.close();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The contract against a real server, and what only many gateways on one database can do or fail to do.
 
+mod faults;
 #[path = "../../../tests/it/postgres_server.rs"]
 mod server;
 
@@ -11,9 +12,11 @@ use self::server::Server;
 use super::*;
 use crate::booking::command::Command;
 use crate::booking::decide::decide;
+use crate::booking::identifier::ServiceId;
+use crate::booking::service::Service;
 use crate::store::contract::{self, letter, message, place_referral, wait, work};
 use crate::store::sql::walks::walk_through;
-use crate::store::{Store, Verdict};
+use crate::store::{Message, Settlement, Store, Verdict};
 
 struct Fresh {
     store: Arc<PostgresStore>,
@@ -43,7 +46,7 @@ crate::store::contract::contract_tests!(fresh);
 fn the_store_holds_what_the_world_in_memory_holds() {
     let Some(server) = server::shared() else { return };
     // The walk is in one order, which one writer keeps.
-    walk_through(32, |rules| {
+    walk_through(16, |rules| {
         let options = Options { rules, writers: 1, ..Options::new(&server.database()) };
         ((), PostgresStore::open(&options, decide).unwrap())
     });
@@ -117,6 +120,10 @@ fn a_hundred_first_messages_through_two_gateways_make_one_person() {
     for proven in [true, false] {
         let url = server.database();
         let (a, b) = (with_rules(&url, Rules::default()), with_rules(&url, Rules::default()));
+        let mut diary = contract::diary(&[]);
+        let service = |n| Service { id: ServiceId(format!("service {n}")), ..contract::held_service() };
+        diary.services.extend((0..100).map(|n| (service(n), None)));
+        contract::accept(&*a, "diary", Command::PublishSlots(diary));
         let verdicts = through_both(&[&a, &b], 100, |store, n| {
             let mut command = place_referral(proven.then(|| contract::number(999_000_001)));
             command.subject.demographics.names[0].given = vec!["Siobhan".to_owned()];
@@ -124,11 +131,118 @@ fn a_hundred_first_messages_through_two_gateways_make_one_person() {
             command.referral.service.0 = format!("service {n}");
             contract::submit(store, &n.to_string(), Command::PlaceReferral(command))
         });
-        assert!(verdicts.iter().all(Result::is_ok), "{:?}", verdicts.iter().find(|it| it.is_err()));
+        assert_eq!(accepted(&verdicts), 100, "{:?}", verdicts[0]);
         let people = "SELECT count(*) FROM patient WHERE id NOT IN (SELECT record_id FROM patient_link)";
-        println!("{:?}", verdicts[0]);
         assert_eq!(server.sql(&url, people), "1", "proven: {proven}");
-        let alone = "SELECT count(*) FROM patient";
-        assert!(!proven || server.sql(&url, alone) == "1");
+        let records = server.sql(&url, "SELECT count(*) FROM patient");
+        assert_eq!(records, "1");
+        assert_eq!(server.sql(&url, "SELECT count(*) FROM referral"), "100");
     }
+}
+
+#[test]
+fn letters_go_out_once_and_in_order_through_two_gateways() {
+    let Some(fresh) = fresh() else { return };
+    let other = second(&fresh);
+    let keys: Vec<Uuid> = (0..20).map(|_| Uuid::now_v7()).collect();
+    for n in 0..10 {
+        let store = [&fresh.store, &other][n % 2];
+        contract::post(&**store, keys.iter().map(|key| letter("pas", *key, &n.to_string())).collect());
+    }
+    let sent: Mutex<Vec<(Uuid, String)>> = Mutex::default();
+    let deliver = |store: &PostgresStore| {
+        while store.outbox_depth().unwrap()[0].queued > 0 {
+            for (row, _) in store.outbox_take("pas", Timestamp::now(), 7, Duration::from_secs(60)).unwrap() {
+                sent.lock().unwrap().push((row.key, row.event.clone()));
+                wait(store.outbox_settle_taken(&row, Settlement::Delivered)).unwrap();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for store in [&fresh.store, &other] {
+            scope.spawn(|| deliver(store));
+        }
+    });
+    let sent = sent.into_inner().unwrap();
+    for key in keys {
+        let line: Vec<_> = sent.iter().filter(|it| it.0 == key).map(|it| it.1.as_str()).collect();
+        assert_eq!(line, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    }
+}
+
+#[test]
+fn a_gateway_that_was_paused_settles_nothing_that_it_lost() {
+    let Some(fresh) = fresh() else { return };
+    let (paused, awake) = (&fresh.store, second(&fresh));
+    contract::post(&**paused, vec![letter("pas", Uuid::nil(), "1"), letter("pas", Uuid::nil(), "2")]);
+    let take = |store: &PostgresStore, lease| store.outbox_take("pas", Timestamp::now(), 9, lease).unwrap();
+    let lost = take(paused, Duration::from_millis(300)).remove(0).0;
+    assert!(take(&awake, Duration::from_secs(60)).is_empty());
+    std::thread::sleep(Duration::from_millis(350));
+    let taken = take(&awake, Duration::from_secs(60)).remove(0).0;
+    assert!(taken.id == lost.id && take(paused, Duration::from_secs(60)).is_empty());
+
+    for settlement in [Settlement::Delivered, Settlement::Parked { failure: "AR".into() }] {
+        let late = wait(paused.outbox_settle_taken(&lost, settlement));
+        assert!(matches!(late, Err(StoreError::Refused(_))), "{late:?}");
+    }
+    wait(awake.outbox_settle_taken(&taken, Settlement::Delivered)).unwrap();
+    let next = take(paused, Duration::from_secs(60)).remove(0).0;
+    assert_eq!(next.event, "2");
+    // What a gateway has when it closes is free at once.
+    paused.close();
+    assert_eq!(take(&awake, Duration::from_secs(60)).remove(0).0.event, "2");
+}
+
+#[test]
+fn a_server_that_may_lose_what_it_committed_is_for_test_data_only() {
+    let Some(fresh) = fresh() else { return };
+    let name = fresh.url.split(['/', '?']).nth(3).unwrap();
+    fresh.server.sql(&fresh.url, &format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    let with = |sandbox| {
+        let options = Options { rules: Rules { sandbox, ..Rules::default() }, ..Options::new(&fresh.url) };
+        PostgresStore::open(&options, contract::decide)
+    };
+    let refused = with(false).err();
+    assert!(matches!(&refused, Some(StoreError::Database(why)) if why.contains("synchronous_commit")), "{refused:?}");
+    assert!(with(true).is_ok());
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let Some(fresh) = fresh() else { return };
+    fresh.server.sql(&fresh.url, "UPDATE onward_schema SET version = 99");
+    let opened = PostgresStore::open(&Options::new(&fresh.url), contract::decide);
+    assert!(matches!(opened.err(), Some(StoreError::SchemaTooNew { found: 99, .. })));
+}
+
+#[test]
+fn gateways_that_start_together_make_one_schema() {
+    let Some(server) = server::shared() else { return };
+    let url = server.database();
+    let stores = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| open(&url))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    for (n, store) in stores.iter().enumerate() {
+        place(store, &n.to_string()).unwrap();
+    }
+    assert_eq!(stores[0].message_counts().unwrap(), [("accepted".to_owned(), 4)]);
+}
+
+#[test]
+fn a_character_that_the_database_cannot_keep_stops_no_message() {
+    let Some(fresh) = fresh() else { return };
+    let message = Message { kind: "a\0b".to_owned(), ..message("k\0") };
+    wait(fresh.store.submit(message, work(Command::PlaceReferral(place_referral(None)), Vec::new()))).unwrap();
+    assert_eq!(fresh.store.message_list(&contract::all()).unwrap()[0].kind, "a\u{fffd}b");
+    assert!(matches!(place(&fresh.store, "k\0"), Ok(Verdict::Duplicate { .. })));
+}
+
+#[test]
+fn reads_may_be_asked_for_on_a_thread_of_a_runtime() {
+    let Some(fresh) = fresh() else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = Arc::clone(&fresh.store);
+    assert_eq!(runtime.block_on(async move { store.message_counts() }).unwrap(), []);
 }

@@ -1,12 +1,15 @@
 //! What a database is for everything above: connections that read, and a queue before whoever writes. With these two
 //! it is a [`Store`].
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::job::{Answer as Channel, Job};
+use super::job::{Answer as Channel, Job, Settle};
+use super::outbox::Fence;
 use super::pulse::Pulse;
 use super::queue::Queue;
 use super::session::Session;
@@ -34,6 +37,20 @@ pub(in crate::store) trait Engine: Send + Sync {
     fn queue(&self) -> &Queue;
     /// How whoever writes is.
     fn pulse(&self) -> &Pulse;
+    /// See [`Store::outbox_take`]. One gateway has all letters.
+    fn take(
+        &self,
+        destination: &str,
+        now: Timestamp,
+        limit: usize,
+        _lease: Duration,
+    ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError> {
+        self.read(|conn| outbox::due(conn, destination, now, limit))
+    }
+    /// As whose a letter is settled that was taken under this number.
+    fn fence(&self, _lease: i64) -> Option<Fence> {
+        None
+    }
     /// Waits until all is done that was queued, and stops.
     fn stop(&self);
 
@@ -113,7 +130,23 @@ impl<E: Engine> Store for E {
     }
 
     fn outbox_settle(&self, id: i64, settlement: Settlement) -> Pending<()> {
-        self.enqueue(|channel| Job::Settle(id, settlement, channel))
+        let settle = Box::new(Settle { letter: id, settlement, fence: None });
+        self.enqueue(|channel| Job::Settle(settle, channel))
+    }
+
+    fn outbox_take(
+        &self,
+        destination: &str,
+        now: Timestamp,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError> {
+        self.take(destination, now, limit, lease)
+    }
+
+    fn outbox_settle_taken(&self, letter: &OutboxRow, settlement: Settlement) -> Pending<()> {
+        let settle = Box::new(Settle { letter: letter.id, settlement, fence: self.fence(letter.lease) });
+        self.enqueue(|channel| Job::Settle(settle, channel))
     }
 
     fn outbox_list(&self, page: &Page) -> Result<Vec<OutboxRow>, StoreError> {

@@ -143,7 +143,7 @@ fn own_records(state: &State) -> Vec<PatientId> {
 
 /// Records that have one of the keys and are in use or linked.
 fn add_keyed(conn: &dyn Session, keys: &[u64], found: &mut Vec<(i64, Patient)>) -> Result<(), Fault> {
-    const PLACES: &str = "SELECT patient FROM patient_key WHERE key = ?1 LIMIT ?2";
+    const PLACES: &str = "SELECT patient FROM patient_key WHERE key = ?1 ORDER BY patient LIMIT ?2";
     const GET: &str = "SELECT model FROM patient WHERE seq = ?1";
     for key in keys {
         let places: Vec<i64> = conn.all(PLACES, values![*key as i64, KEY_MAX], |row| row.get(0))?;
@@ -196,8 +196,8 @@ fn judge(
 /// What hangs on the people that were looked up.
 fn add_belongings(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     for person in people(state) {
-        const REFERRALS: &str = "SELECT model FROM referral WHERE patient_id = ?1";
-        const APPOINTMENTS: &str = "SELECT model FROM appointment WHERE patient_id = ?1";
+        const REFERRALS: &str = "SELECT model FROM referral WHERE patient_id = ?1 ORDER BY id";
+        const APPOINTMENTS: &str = "SELECT model FROM appointment WHERE patient_id = ?1 ORDER BY seq";
         let belongings = &mut state.index.belongings;
         belongings.0.extend(conn.all(REFERRALS, values![&person.0], |row| model(&text(row)?))?);
         belongings.1.extend(conn.all(APPOINTMENTS, values![&person.0], |row| model(&text(row)?))?);

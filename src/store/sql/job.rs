@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::fault::Fault;
-use super::outbox;
+use super::outbox::{self, Fence};
 use super::session::Session;
 use super::submission::{Filing, Submission};
 use super::tally::Tally;
@@ -14,7 +14,7 @@ pub(in crate::store) enum Job {
     /// A message.
     Submit(Box<Submission>, Answer<Verdict>),
     /// What became of a letter.
-    Settle(i64, Settlement, Answer<()>),
+    Settle(Box<Settle>, Answer<()>),
     /// For tests of what cannot be brought about from outside.
     #[cfg(test)]
     Probe(Probe, Answer<()>),
@@ -23,6 +23,21 @@ pub(in crate::store) enum Job {
 /// See [`Job::Probe`].
 #[cfg(test)]
 pub(in crate::store) type Probe = std::sync::Arc<dyn Fn(&dyn Session) + Send + Sync>;
+
+/// What became of a letter.
+pub(in crate::store) struct Settle {
+    pub(in crate::store) letter: i64,
+    pub(in crate::store) settlement: Settlement,
+    /// Where gateways take letters from each other: as whose it is settled.
+    pub(in crate::store) fence: Option<Fence>,
+}
+
+impl Settle {
+    fn write(&self, conn: &dyn Session, tally: &mut Tally) -> Result<(), Fault> {
+        self.fence.iter().try_for_each(|fence| outbox::check_fence(conn, self.letter, fence))?;
+        outbox::settle(conn, tally, self.letter, &self.settlement)
+    }
+}
 
 /// Where a result goes.
 pub(in crate::store) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -40,7 +55,7 @@ impl Job {
     pub(in crate::store) fn reject(self, error: StoreError) {
         match self {
             Self::Submit(_, answer) => drop(answer.send(Err(error))),
-            Self::Settle(_, _, answer) => drop(answer.send(Err(error))),
+            Self::Settle(_, answer) => drop(answer.send(Err(error))),
             #[cfg(test)]
             Self::Probe(_, answer) => drop(answer.send(Err(error))),
         }
@@ -50,7 +65,7 @@ impl Job {
 /// Work that is written but not yet durable, and who waits for it.
 pub(in crate::store) enum Done {
     Filed(Box<Filing>, Answer<Verdict>),
-    Settled(i64, Settlement, Answer<()>),
+    Settled(Box<Settle>, Answer<()>),
     #[cfg(test)]
     Probed(Probe, Answer<()>),
 }
@@ -60,7 +75,7 @@ impl Done {
     pub(in crate::store) fn write(&self, conn: &dyn Session, tally: &mut Tally) -> Result<(), Fault> {
         match self {
             Self::Filed(filing, _) => filing.write(conn, tally),
-            Self::Settled(id, settlement, _) => outbox::settle(conn, tally, *id, settlement),
+            Self::Settled(settle, _) => settle.write(conn, tally),
             #[cfg(test)]
             Self::Probed(..) => Ok(()),
         }
@@ -70,7 +85,7 @@ impl Done {
     pub(in crate::store) fn tell(self) {
         match self {
             Self::Filed(filing, answer) => drop(answer.send(Ok(filing.verdict()))),
-            Self::Settled(_, _, answer) => drop(answer.send(Ok(()))),
+            Self::Settled(_, answer) => drop(answer.send(Ok(()))),
             #[cfg(test)]
             Self::Probed(_, answer) => drop(answer.send(Ok(()))),
         }
@@ -80,7 +95,7 @@ impl Done {
     pub(in crate::store) fn undone(self) -> Job {
         match self {
             Self::Filed(filing, answer) => Job::Submit(filing.into_submission(), answer),
-            Self::Settled(id, settlement, answer) => Job::Settle(id, settlement, answer),
+            Self::Settled(settle, answer) => Job::Settle(settle, answer),
             #[cfg(test)]
             Self::Probed(probe, answer) => Job::Probe(probe, answer),
         }

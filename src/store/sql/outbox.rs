@@ -10,7 +10,8 @@ use super::session::{Dialect, Row, Session, values};
 use super::tally::Tally;
 use crate::store::{Letter, Message, OutboxDepth, OutboxRow, OutboxState, Page, Settlement};
 
-const COLUMNS: &str =
+/// What a letter is read from.
+pub(in crate::store) const COLUMNS: &str =
     "id, message_id, destination, key, event, control_id, state, attempts, due_at, created_at, settled_at, failure";
 
 /// Puts a letter at the end of its line, due at once.
@@ -47,6 +48,20 @@ struct Step<'a> {
     attempts: u32,
     due_at: Timestamp,
     failure: Option<&'a str>,
+}
+
+/// Under which number a gateway took the letter that it settles.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Fence {
+    pub(in crate::store) gateway: Uuid,
+    pub(in crate::store) lease: i64,
+}
+
+/// Refuses what another gateway has taken since, and keeps it from being taken until the transaction ends.
+pub(in crate::store) fn check_fence(conn: &dyn Session, id: i64, fence: &Fence) -> Result<(), Fault> {
+    const HELD: &str = "SELECT 1 FROM outbox WHERE id = ?1 AND lease = ?2 AND leased_to = ?3 FOR UPDATE";
+    let held = conn.exists(HELD, values![id, fence.lease, &fence.gateway])?;
+    if held { Ok(()) } else { Err(Fault::Refused("another gateway has taken the letter")) }
 }
 
 /// Says what became of a letter, and lets the next in line come up.
@@ -185,7 +200,8 @@ fn oldest_open(conn: &dyn Session, destination: &str) -> Result<Option<Timestamp
     Ok(conn.one(sql, values![destination], |row| row.get(0))?.flatten())
 }
 
-fn row_and_body(row: &dyn Row) -> Result<(OutboxRow, Vec<u8>), Fault> {
+/// [`COLUMNS`] and the bytes after them.
+pub(in crate::store) fn row_and_body(row: &dyn Row) -> Result<(OutboxRow, Vec<u8>), Fault> {
     Ok((outbox_row(row)?, row.get(12)?))
 }
 
@@ -203,6 +219,7 @@ fn outbox_row(row: &dyn Row) -> Result<OutboxRow, Fault> {
         created_at: row.get(9)?,
         settled_at: row.get(10)?,
         failure: row.get(11)?,
+        lease: 0,
     })
 }
 

@@ -51,7 +51,7 @@ impl Batch {
                 Ok(outcome) => self.write(conn, Done::Filed(Box::new(Filing::new(submission, outcome)), answer)),
                 Err(fault) => self.note(fault, |error| drop(answer.send(Err(error)))),
             },
-            Job::Settle(id, settlement, answer) => self.write(conn, Done::Settled(id, settlement, answer)),
+            Job::Settle(settle, answer) => self.write(conn, Done::Settled(settle, answer)),
             #[cfg(test)]
             Job::Probe(probe, answer) => {
                 probe(conn);

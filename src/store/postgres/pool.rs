@@ -1,4 +1,5 @@
-//! Connections for reading. Each sees everything that was committed before a read began, whichever gateway did it.
+//! Connections for whoever asks, one at a time. Each sees everything that was committed before it was asked, whichever
+//! gateway did it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,18 +13,19 @@ use crate::store::sql::session::Session;
 const IDLE_MAX: usize = 8;
 
 /// A stack of idle connections.
-pub(super) struct Readers {
+pub(super) struct Pool {
     server: Server,
+    open: fn(&Server) -> Result<Link, Fault>,
     idle: Mutex<Vec<Link>>,
 }
 
-impl Readers {
+impl Pool {
     /// None is opened before it is needed.
-    pub(super) fn new(server: Server) -> Self {
-        Self { server, idle: Mutex::default() }
+    pub(super) fn new(server: Server, open: fn(&Server) -> Result<Link, Fault>) -> Self {
+        Self { server, open, idle: Mutex::default() }
     }
 
-    /// Reads. An idle connection whose server has gone is no failure: a new one is tried.
+    /// Asks. An idle connection whose server has gone is no failure: a new one is tried.
     pub(super) fn read<T>(&self, mut work: impl FnMut(&dyn Session) -> Result<T, Fault>) -> Result<T, StoreError> {
         while let Some(link) = self.take() {
             match work(&link) {
@@ -31,7 +33,7 @@ impl Readers {
                 found => return self.found(link, found),
             }
         }
-        let link = self.server.reader()?;
+        let link = (self.open)(&self.server)?;
         let found = work(&link);
         self.found(link, found)
     }

@@ -1,7 +1,8 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway stops in good order.
 
+pub mod opening;
+
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::opening::{Missing, open_store};
 use crate::bars::reply;
 use crate::booking::command::{Command, PublishSlots};
-use crate::booking::decide::decide;
-use crate::booking::decision::{Notice, Rules};
+use crate::booking::decision::Notice;
 use crate::config::{self, ClientAuth, Config};
 use crate::fhir::json;
 use crate::http::{self, Front, Server, ServerSettings, Systems};
@@ -29,7 +30,6 @@ use crate::pas::channel::Channel;
 use crate::pas::inbound::dialect::Dialect;
 use crate::profile::current::Current;
 use crate::status::{Certificate, DestinationHealth, Heartbeats, ProfilesHealth, Source, StatusServer, StatusSources};
-use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Answer, Letter, Message, Store, StoreError, Verdict, Work};
 use crate::tls::reload::Reload;
 use crate::tls::{self, Expiry, ReloadingClient, ReloadingServer, TlsError, Watcher};
@@ -50,10 +50,10 @@ pub enum AppError {
         source: TlsError,
     },
     /// The database cannot be used.
-    #[error("{}", path.display())]
+    #[error("{place}")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the database.
+        place: String,
         /// Why.
         source: StoreError,
     },
@@ -96,7 +96,8 @@ impl App {
         let clients = load_clients(&config)?;
         let library = load_library(&config)?;
         let channels = load_channels(&config)?;
-        let store = open_store(&config)?;
+        let failed = |source| AppError::Store { place: config.store.place(), source };
+        let store = open_store(&config, Missing::Make).map_err(failed)?;
         publish_services(&config, store.as_ref()).await?;
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
         let outbox = start_outbox(&config, &store, &clients, &shutdown, &tracker)?;
@@ -211,23 +212,11 @@ impl Reload for Current {
     }
 }
 
-fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
-    let rules = Rules {
-        sandbox: config.environment.is_sandbox(),
-        unproven_per_hour: config.index.unproven_limit(config.environment),
-    };
-    let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
-    let path = &config.store.path;
-    let store =
-        SqliteStore::open(path, options, decide).map_err(|source| AppError::Store { path: path.clone(), source })?;
-    Ok(store)
-}
-
 /// The configured services take their place in the diary before the first request.
 async fn publish_services(config: &Config, store: &dyn Store) -> Result<(), AppError> {
     let services = config.service.iter().map(|entry| (entry.to_service(), None)).collect();
     let publish = PublishSlots { services, ..PublishSlots::default() };
-    let failed = |source| AppError::Store { path: config.store.path.clone(), source };
+    let failed = |source| AppError::Store { place: config.store.place(), source };
     publish_diary(store, publish).await.map_err(failed)
 }
 
@@ -446,7 +435,7 @@ fn sources(
     let (tls, clients, outbox) = (Arc::clone(tls), clients.clone(), outbox.clone());
     StatusSources {
         store: Some(Arc::clone(store)),
-        database_file: Some(config.store.path.clone()),
+        database_file: config.store.url.is_none().then(|| config.store.path.clone()),
         certificates: Box::new(move || {
             let ours = tls.expiries().into_iter().map(|expiry| certificate("https", expiry));
             let theirs = clients.iter().flat_map(|(name, client)| {

@@ -21,6 +21,7 @@ pub mod place;
 pub mod profiles;
 pub mod serve;
 pub mod slots;
+pub mod store;
 mod table;
 pub mod tls;
 pub mod validate;
@@ -94,6 +95,9 @@ pub enum Command {
     Patients(patients::PatientsCommand),
     /// Find out who is who in a file of patients, or between two.
     Match(matching::MatchArgs),
+    /// Move everything from one database to another.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArgs),
     /// Print the manual page, or write all of them.
@@ -135,6 +139,7 @@ impl Cli {
             Command::Patients(command) => command.run(self.json),
             Command::Match(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
+            Command::Store(command) => command.run(self.json),
             Command::Man(args) => args.run(),
         }
     }

@@ -1,15 +1,13 @@
 //! Which gateway a command is about: its configuration, and its store.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::CallerFault;
-use crate::booking::decide::decide;
-use crate::booking::decision::Rules;
+use crate::app::opening::{Missing, open_store};
 use crate::config::Config;
-use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Pending, Store, StoreError};
 
 const FILE_NAME: &str = "onward.toml";
@@ -45,8 +43,7 @@ impl Place {
     /// Opens the store that the configuration names. It may be in use by a running gateway.
     pub fn open_store(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
         let config = self.load()?;
-        refuse_missing(&config.store.path)?;
-        let store = open(&config)?;
+        let store = open_store(&config, Missing::Refuse).map_err(|error| missing(&config, error))?;
         Ok((config, store))
     }
 
@@ -55,31 +52,24 @@ impl Place {
     pub fn make_store_for_import(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
         let mut config = self.load()?;
         config.index.unproven_per_hour = Some(0);
-        let store = open(&config)?;
+        let store = open_store(&config, Missing::Make)?;
         Ok((config, store))
     }
 
     /// The same, and makes the store where there is none yet.
     pub fn make_store(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
         let config = self.load()?;
-        let store = open(&config)?;
+        let store = open_store(&config, Missing::Make)?;
         Ok((config, store))
     }
 }
 
-fn open(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
-    let rules = Rules {
-        sandbox: config.environment.is_sandbox(),
-        unproven_per_hour: config.index.unproven_limit(config.environment),
-    };
-    let options = Options { rules, queue_len: config.store.queue_max, ..Options::default() };
-    Ok(SqliteStore::open(&config.store.path, options, decide)?)
-}
-
 /// A command that looks into a store must not make an empty one beside it.
-fn refuse_missing(path: &Path) -> Result<(), CallerFault> {
-    let text = || format!("there is no database {}: has this gateway run yet?", path.display());
-    path.is_file().then_some(()).ok_or_else(|| CallerFault(text()))
+fn missing(config: &Config, error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Refused(why) => CallerFault(format!("{}: {why}", config.store.place())).into(),
+        other => other.into(),
+    }
 }
 
 /// Waits for the store's writer.
@@ -90,6 +80,8 @@ pub(super) fn wait<T>(pending: Pending<T>) -> anyhow::Result<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+
+use tokio_postgres::config::Host;
 
 use super::{ClientAuth, Config, Destination, Mllp, System};
 use crate::booking::identifier::OdsCode;
@@ -101,11 +103,39 @@ impl Config {
     }
 }
 
+fn check_store(config: &Config, findings: &mut Findings) {
+    let store = &config.store;
+    findings.positive("store.queue_max", store.queue_max as u64);
+    findings.error_if(!(1..=32).contains(&store.writers), "store.writers", "must be from 1 to 32");
+    let Some(url) = &store.url else {
+        let folder = store.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let homeless = folder.is_some_and(|folder| !folder.is_dir());
+        return findings.error_if(homeless, "store.path", format!("there is no folder for {}", store.path.display()));
+    };
+    // What the parser says of it may quote it.
+    let Ok(database) = url.parse::<tokio_postgres::Config>() else {
+        return findings.error("store.url", "is no URL of a PostgreSQL database");
+    };
+    let secret = database.get_password().is_some();
+    findings.error_if(secret, "store.url", "holds a password: it belongs into the file of store.password_file");
+    findings.error_if(database.get_hosts().is_empty(), "store.url", "names no host");
+    let remote = database.get_hosts().iter().any(is_remote) && store.ca.is_none();
+    let open = remote && !config.environment.is_sandbox();
+    findings.error_if(open, "store.ca", "must be set in production: patients' data goes over the network");
+    for (setting, file) in [("store.password_file", &store.password_file), ("store.ca", &store.ca)] {
+        let missing = file.as_ref().filter(|file| !file.is_file());
+        missing.iter().for_each(|file| findings.error(setting, format!("there is no file {}", file.display())));
+    }
+}
+
+/// Does what is said to it leave the machine?
+fn is_remote(host: &Host) -> bool {
+    let Host::Tcp(name) = host else { return false };
+    name != "localhost" && !name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 fn check_general(config: &Config, findings: &mut Findings) {
-    let folder = config.store.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let homeless = folder.is_some_and(|folder| !folder.is_dir());
-    findings.error_if(homeless, "store.path", format!("there is no folder for {}", config.store.path.display()));
-    findings.positive("store.queue_max", config.store.queue_max as u64);
+    check_store(config, findings);
     findings.positive("status.sample_interval_ms", config.status.sample_interval_ms);
     findings.positive("status.sample_timeout_ms", config.status.sample_timeout_ms);
     let status = &config.status;

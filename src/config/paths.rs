@@ -15,6 +15,7 @@ impl Config {
     fn files_mut(&mut self) -> Vec<&mut PathBuf> {
         let https = &mut self.https;
         let mut files = vec![&mut self.store.path, &mut https.cert, &mut https.key];
+        files.extend(self.store.password_file.iter_mut().chain(self.store.ca.iter_mut()));
         files.extend(https.client_ca.iter_mut().chain(https.crl.iter_mut()));
         files.extend(&mut self.validation.packages);
         for tls in self.mllp.iter_mut().filter_map(|listener| listener.tls.as_mut()) {

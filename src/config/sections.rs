@@ -29,13 +29,31 @@ impl Environment {
 pub struct Store {
     /// The database file. It is made where there is none; its folder must exist.
     pub path: PathBuf,
+    /// A PostgreSQL database instead of the file, which several gateways may share:
+    /// `postgres://onward@db.example.nhs.uk/onward`. Without a password; with several hosts the one that writes is used.
+    pub url: Option<String>,
+    /// File that holds the password of the database's user, and nothing else.
+    pub password_file: Option<PathBuf>,
+    /// Authorities that the database server's certificate is issued by (PEM). With it the connection is encrypted.
+    pub ca: Option<PathBuf>,
+    /// Connections to the database that write. More than a few make each batch smaller.
+    pub writers: usize,
     /// Submissions that may wait for the writer; beyond that callers are told to come back later.
     pub queue_max: usize,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "onward.db".into(), queue_max: 1024 }
+        Self { path: "onward.db".into(), url: None, password_file: None, ca: None, writers: 2, queue_max: 1024 }
+    }
+}
+
+impl Store {
+    /// The store in a few words: the file, or the database without anything that is secret.
+    pub fn place(&self) -> String {
+        let Some(url) = &self.url else { return self.path.display().to_string() };
+        let address = url.split_once('@').map_or(url.as_str(), |(_, address)| address);
+        format!("PostgreSQL {}", address.split('?').next().unwrap_or_default())
     }
 }
 

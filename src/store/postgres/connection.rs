@@ -48,6 +48,9 @@ impl Server {
             return Err(Fault::Broken("the URL of the store asks for TLS, and no authority to trust is configured"));
         }
         config.connect_timeout(CONNECT).keepalives_idle(SILENCE).tcp_user_timeout(SILENCE * 3);
+        if options.tls.is_some() {
+            config.ssl_mode(SslMode::Require);
+        }
         // Of several hosts the one that writes, also for reading: a standby may be behind.
         config.application_name("onward").target_session_attrs(TargetSessionAttrs::ReadWrite);
         Ok(Self { config, tls: options.tls.clone(), sandbox: options.rules.sandbox, shared })

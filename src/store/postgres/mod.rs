@@ -3,12 +3,14 @@
 //!
 //! * `claims` keeps gateways from deciding about the same thing at once: that is the whole of what they have in common.
 //! * `writer` runs a `batch` of work in one transaction, and finds out what became of one whose connection was lost.
+//! * `copy` moves an installation here from SQLite.
 //! * `session` runs the statements of the folder `sql`; `connection` reaches the server, `drive` waits for it.
 //! * `pool` keeps connections for reads, and for the `lease` of letters that one gateway sends.
 
 mod batch;
 mod claims;
 mod connection;
+pub mod copy;
 mod drive;
 mod lease;
 mod pool;
@@ -58,6 +60,8 @@ pub struct Options {
     pub tls: Option<TlsConfig>,
     /// What differs between environments; handed to every decision.
     pub rules: Rules,
+    /// A database without a store in it is refused, where otherwise the store is made.
+    pub must_exist: bool,
     /// Threads that write, each with a connection.
     pub writers: usize,
     /// Pieces of work that may wait for the writers; one more is refused with [`StoreError::Full`].
@@ -78,6 +82,7 @@ impl Options {
             password: None,
             tls: None,
             rules: Rules::default(),
+            must_exist: false,
             writers: 2,
             queue_len: 4096,
             queue_bytes: 256 << 20,
@@ -108,7 +113,7 @@ impl PostgresStore {
         let runtime = background()?;
         let server = Server::new(options, runtime.handle().clone())?;
         // On a thread of its own: whoever opens a store may be a thread of a runtime.
-        let prepared = std::thread::scope(|scope| scope.spawn(|| prepare(&server)).join());
+        let prepared = std::thread::scope(|scope| scope.spawn(|| prepare(&server, options.must_exist)).join());
         prepared.unwrap_or(Err(Fault::Broken("opening the database ended in a panic")))?;
         let pulse = Arc::new(Pulse::new());
         let closing = Arc::new(AtomicBool::new(false));
@@ -145,8 +150,11 @@ fn background() -> Result<Runtime, Fault> {
     Ok(builder.worker_threads(1).thread_name("store-postgres").enable_all().build()?)
 }
 
-fn prepare(server: &Server) -> Result<(), Fault> {
+fn prepare(server: &Server, must_exist: bool) -> Result<(), Fault> {
     let link = server.writer(0)?;
+    if must_exist && !schema::exists(&link)? {
+        return Err(Fault::Refused("there is no store in this database: has a gateway run on it yet?"));
+    }
     server.check_promises(&link)?;
     schema::migrate(&link)
 }

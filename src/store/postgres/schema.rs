@@ -37,6 +37,12 @@ fn steps(link: &Link) -> Result<(), Fault> {
     session.execute("UPDATE onward_schema SET version = ?1 WHERE one = 1", &[known().into()]).map(drop)
 }
 
+/// Has a store been made here?
+pub(super) fn exists(link: &Link) -> Result<bool, Fault> {
+    let session: &dyn Session = link;
+    session.exists("SELECT 1 FROM information_schema.tables WHERE table_name = 'onward_schema'", &[])
+}
+
 /// The database's version; `None`: it has none yet.
 fn version(link: &Link) -> Result<Option<i64>, Fault> {
     let session: &dyn Session = link;

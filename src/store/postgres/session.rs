@@ -41,6 +41,11 @@ impl Link {
         self.client.is_closed()
     }
 
+    /// Forgets prepared statements that begin so: a cursor's are good for this cursor only.
+    pub(super) fn forget(&self, beginning: &str) {
+        self.statements.borrow_mut().retain(|sql, _| !sql.starts_with(beginning));
+    }
+
     /// Runs statements that take no parameters.
     pub(super) fn batch(&self, sql: &str) -> Result<(), Fault> {
         self.flush()?;

@@ -246,3 +246,47 @@ fn reads_may_be_asked_for_on_a_thread_of_a_runtime() {
     let store = Arc::clone(&fresh.store);
     assert_eq!(runtime.block_on(async move { store.message_counts() }).unwrap(), []);
 }
+
+#[test]
+fn everything_in_a_file_is_copied_and_goes_on_from_there() {
+    let Some(server) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("onward.db");
+    let options = crate::store::sqlite::Options::default();
+    let source = crate::store::sqlite::SqliteStore::open(&file, options, contract::decide).unwrap();
+    contract::accept(&*source, "diary", Command::PublishSlots(contract::diary(&["a", "b"])));
+    let who = contract::subject(Some(contract::number(999_000_001)));
+    let booked = contract::accept(&*source, "book", Command::Book(contract::book_slot(who, "a", None)));
+    for n in 0..1_200 {
+        let command = Command::PlaceReferral(place_referral(None));
+        let letters = vec![letter("pas", Uuid::from_u128(n / 3), &n.to_string())];
+        wait(source.submit(message(&format!("{n}\0")), work(command, letters))).unwrap();
+    }
+    let first = source.outbox_due("pas", Timestamp::now(), 1).unwrap()[0].0.id;
+    wait(source.outbox_settle(first, Settlement::Delivered)).unwrap();
+
+    let url = server.database();
+    let mut steps = 0;
+    let copied = copy::from_sqlite(&file, &Options::new(&url), &mut |_| steps += 1).unwrap();
+    assert!(20 < steps);
+    let rows = |table: &str| copied.iter().find(|it| it.table == table).unwrap().rows;
+    assert_eq!((rows("message"), rows("outbox"), rows("referral")), (1_202, 1_200, 1_201));
+    let again = copy::from_sqlite(&file, &Options::new(&url), &mut |_| {});
+    assert!(matches!(again.err(), Some(StoreError::Refused(why)) if why.contains("not empty")));
+
+    let store = open(&url);
+    let json = |value: serde_json::Value| value.to_string().replace("\\u0000", "\u{fffd}");
+    let listed = |store: &dyn Store| json(serde_json::to_value(store.message_list(&contract::all()).unwrap()).unwrap());
+    assert_eq!(listed(&*store), listed(&*source));
+    let letters = |store: &dyn Store| json(serde_json::to_value(store.outbox_list(&contract::all()).unwrap()).unwrap());
+    assert_eq!(letters(&*store), letters(&*source));
+    assert_eq!(contract::events(&*store, "pas"), contract::events(&*source, "pas"));
+    assert_eq!(store.message_counts().unwrap(), source.message_counts().unwrap());
+    let booked = booked.appointment.unwrap().id.0;
+    assert_eq!(store.appointment_resource(booked).unwrap(), source.appointment_resource(booked).unwrap());
+    assert!(matches!(place(&store, "7\0"), Ok(Verdict::Duplicate { .. })));
+    assert!(matches!(place(&store, "new"), Ok(Verdict::Accepted { .. })));
+    let who = contract::subject(Some(contract::number(999_000_101)));
+    let taken = contract::submit(&*store, "late", Command::Book(contract::book_slot(who, "a", None)));
+    contract::is_database(taken, "UNIQUE");
+}

@@ -57,7 +57,7 @@ impl Identity {
 }
 
 /// The one connection that writes. Refuses a file or a library with which it could not keep its word.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, Fault> {
+pub(in crate::store) fn open_writer(path: &Path) -> Result<Connection, Fault> {
     let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     schema::check(&conn)?;
     conn.pragma_update(None, "page_size", PAGE_BYTES)?;

@@ -9,7 +9,7 @@
 
 mod batch;
 mod checkpoint;
-mod connection;
+pub(super) mod connection;
 mod reader;
 mod schema;
 mod session;

@@ -1,10 +1,9 @@
-//! How many messages a second become durable, and how quickly a referral is read back.
+//! How many messages a second become durable, and how quickly a referral is read back, for each store.
 //!
 //! Sixty-four submitters, each waiting for its answer before it sends the next 6 kB message; each message is
 //! a new referral of a new patient with one letter for the outbox: everything that a real one writes.
 //! The first round starts with an empty file, the last one has some hundred thousand messages behind it.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -18,9 +17,14 @@ use onward::booking::nhs_number::NhsNumber;
 use onward::booking::pathway::Pathway;
 use onward::booking::patient::{Demographics, HumanName, Patient};
 use onward::booking::referral::{Category, Origin, Party, Referral, ReferralStatus};
-use onward::store::sqlite::{Options, SqliteStore};
+use onward::store::postgres::{self, PostgresStore};
+use onward::store::sqlite::{self, SqliteStore};
 use onward::store::{Answer, Letter, Message, Store, Verdict, Work};
 use uuid::Uuid;
+
+#[path = "../tests/it/postgres_server.rs"]
+mod postgres_server;
+use postgres_server::Server;
 
 /// As in the program; SQLite's memory comes from it too.
 #[global_allocator]
@@ -131,7 +135,7 @@ fn message(origin: Origin, body: Vec<u8>) -> Message {
 }
 
 /// What is refused is kept: the journal and the ledger, and nothing else.
-async fn keep(store: &SqliteStore, body: Vec<u8>) -> Uuid {
+async fn keep(store: &dyn Store, body: Vec<u8>) -> Uuid {
     let origin =
         Origin { correlation: Uuid::new_v4().to_string(), bundle: Uuid::new_v4().to_string(), ..Origin::default() };
     let (message, answer) = (message(origin, body), Answer { status: 400, body: None, letters: Vec::new() });
@@ -142,7 +146,7 @@ async fn keep(store: &SqliteStore, body: Vec<u8>) -> Uuid {
     }
 }
 
-async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
+async fn submit(store: &dyn Store, n: u64, body: Vec<u8>) -> Uuid {
     let command = command(n);
     let (id, patient) = (command.referral.id.0, command.subject.candidate.0);
     let message = message(command.referral.origin.clone(), body);
@@ -164,19 +168,19 @@ async fn submit(store: &SqliteStore, n: u64, body: Vec<u8>) -> Uuid {
 /// Submits `total` messages, decided or only kept; how long it took, and a few of the ids.
 fn submit_all(
     runtime: &tokio::runtime::Runtime,
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn Store>,
     decided: bool,
     total: u64,
 ) -> (Duration, Vec<Uuid>) {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let body = Arc::new(text(6_000).into_bytes());
     let left = Arc::new(AtomicU64::new(total));
-    let submitter = move |store: Arc<SqliteStore>, left: Arc<AtomicU64>, body: Arc<Vec<u8>>| async move {
+    let submitter = move |store: Arc<dyn Store>, left: Arc<AtomicU64>, body: Arc<Vec<u8>>| async move {
         let mut last = None;
         while left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok() {
             last = Some(match decided {
-                true => submit(&store, NEXT.fetch_add(1, Relaxed), body.to_vec()).await,
-                false => keep(&store, body.to_vec()).await,
+                true => submit(&*store, NEXT.fetch_add(1, Relaxed), body.to_vec()).await,
+                false => keep(&*store, body.to_vec()).await,
             });
         }
         last
@@ -189,17 +193,23 @@ fn submit_all(
     (started.elapsed(), ids)
 }
 
-fn open(folder: &Path) -> Arc<SqliteStore> {
-    SqliteStore::open(&folder.join("onward.db"), Options::default(), decide).expect("the store opens")
-}
-
 fn bench(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(".").expect("a folder on the disk that is measured");
-    let store = open(folder.path());
+    let options = sqlite::Options::default();
+    let store = SqliteStore::open(&folder.path().join("onward.db"), options, decide).expect("the store opens");
+    bench_store(criterion, "sqlite", store);
+    if let Some(server) = Server::start() {
+        let options = postgres::Options::new(&server.database());
+        let store = PostgresStore::open(&options, decide).expect("the store opens");
+        bench_store(criterion, "postgres", store);
+    }
+}
+
+fn bench_store(criterion: &mut Criterion, name: &str, store: Arc<dyn Store>) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut ids = Vec::new();
 
-    let mut group = criterion.benchmark_group("store");
+    let mut group = criterion.benchmark_group(format!("store {name}"));
     group.throughput(Throughput::Elements(1)).sample_size(20).measurement_time(Duration::from_secs(20));
     group.bench_function("submit, durable, 64 at once", |bencher| {
         bencher.iter_custom(|total| {

@@ -208,7 +208,7 @@ impl Batch {
 fn claim(link: &Link, jobs: &[Job], claims: &mut Claims) -> Result<(), Fault> {
     for job in jobs {
         match job {
-            Job::Submit(submission, _) => claims.extend(&Claims::of(submission.message(), submission.work())),
+            Job::Submit(submission, _) => claims.add_buckets(submission.claims()),
             // Which line a letter stands in never changes.
             Job::Settle(settle, _) => {
                 let session: &dyn Session = link;

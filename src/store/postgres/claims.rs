@@ -202,6 +202,11 @@ impl Claims {
         self.0.extend(&others.0);
     }
 
+    /// Takes these in as well: [`Claims::buckets`] of others.
+    pub(super) fn add_buckets(&mut self, buckets: &[i32]) {
+        self.0.extend(buckets);
+    }
+
     /// In the order in which everybody claims.
     pub(super) fn buckets(&self) -> Vec<i32> {
         self.0.iter().copied().collect()

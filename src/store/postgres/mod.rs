@@ -30,6 +30,7 @@ use secrecy::SecretString;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use self::claims::Claims;
 use self::connection::Server;
 use self::pool::Pool;
 use self::writer::Writer;
@@ -40,7 +41,7 @@ use super::sql::pulse::Pulse;
 use super::sql::queue::Queue;
 use super::sql::session::Session;
 use super::sql::submission::Desk;
-use super::{DecideFn, OutboxRow, Store, StoreError};
+use super::{DecideFn, Message, OutboxRow, Store, StoreError, Work};
 use crate::booking::decision::Rules;
 
 /// How TLS to the server is spoken.
@@ -156,7 +157,8 @@ fn prepare(server: &Server, must_exist: bool) -> Result<(), Fault> {
         return Err(Fault::Refused("there is no store in this database: has a gateway run on it yet?"));
     }
     server.check_promises(&link)?;
-    schema::migrate(&link)
+    schema::migrate(&link)?;
+    writer::forget_the_gone(&link)
 }
 
 fn spawn_writer(writer: Writer) -> Result<JoinHandle<()>, Fault> {
@@ -191,6 +193,10 @@ impl Engine for PostgresStore {
         lease: Duration,
     ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError> {
         self.lessors.read(|session| lease::take(session, &self.id, destination, now, limit, lease))
+    }
+
+    fn claims(&self, message: &Message, work: &Work) -> Vec<i32> {
+        Claims::of(message, work).buckets()
     }
 
     fn fence(&self, lease: i64) -> Option<Fence> {

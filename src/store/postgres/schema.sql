@@ -292,7 +292,7 @@ CREATE TABLE create_rate (
 CREATE UNLOGGED TABLE claim (
     bucket INTEGER PRIMARY KEY,
     times BIGINT NOT NULL
-);
+) WITH (fillfactor = 50);
 
 -- The last transaction of each writer, so that one whose connection was lost while it committed can be looked up.
 CREATE TABLE commit_marker (

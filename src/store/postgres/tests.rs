@@ -5,6 +5,7 @@ mod faults;
 mod server;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use super::*;
 use crate::booking::command::Command;
 use crate::booking::decide::decide;
 use crate::booking::identifier::ServiceId;
+use crate::booking::referral::Origin;
 use crate::booking::service::Service;
 use crate::store::contract::{self, letter, message, place_referral, wait, work};
 use crate::store::sql::walks::walk_through;
@@ -140,20 +142,20 @@ fn a_hundred_first_messages_through_two_gateways_make_one_person() {
     }
 }
 
+/// Letters come in while those before them are settled: none may be left behind in its line.
 #[test]
 fn letters_go_out_once_and_in_order_through_two_gateways() {
     let Some(fresh) = fresh() else { return };
     let other = second(&fresh);
-    let keys: Vec<Uuid> = (0..20).map(|_| Uuid::now_v7()).collect();
-    for n in 0..10 {
-        let store = [&fresh.store, &other][n % 2];
-        contract::post(&**store, keys.iter().map(|key| letter("pas", *key, &n.to_string())).collect());
-    }
-    let sent: Mutex<Vec<(Uuid, String)>> = Mutex::default();
+    let keys: Vec<Uuid> = (0..8).map(|_| Uuid::now_v7()).collect();
+    let rounds = 25;
+    let sent: Mutex<Vec<(Uuid, usize)>> = Mutex::default();
     let deliver = |store: &PostgresStore| {
-        while store.outbox_depth().unwrap()[0].queued > 0 {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while sent.lock().unwrap().len() < keys.len() * rounds {
+            assert!(Instant::now() < deadline, "letters are left: {:?}", store.outbox_depth());
             for (row, _) in store.outbox_take("pas", Timestamp::now(), 7, Duration::from_secs(60)).unwrap() {
-                sent.lock().unwrap().push((row.key, row.event.clone()));
+                sent.lock().unwrap().push((row.key, row.event.parse().unwrap()));
                 wait(store.outbox_settle_taken(&row, Settlement::Delivered)).unwrap();
             }
         }
@@ -162,11 +164,35 @@ fn letters_go_out_once_and_in_order_through_two_gateways() {
         for store in [&fresh.store, &other] {
             scope.spawn(|| deliver(store));
         }
+        for n in 0..rounds {
+            let store = [&fresh.store, &other][n % 2];
+            contract::post(&**store, keys.iter().map(|key| letter("pas", *key, &n.to_string())).collect());
+        }
     });
     let sent = sent.into_inner().unwrap();
     for key in keys {
-        let line: Vec<_> = sent.iter().filter(|it| it.0 == key).map(|it| it.1.as_str()).collect();
-        assert_eq!(line, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+        let line: Vec<_> = sent.iter().filter(|it| it.0 == key).map(|it| it.1).collect();
+        assert_eq!(line, (0..rounds).collect::<Vec<_>>());
+    }
+}
+
+/// Different requests with one bundle: no constraint stands behind this, only that both are decided one after the other.
+#[test]
+fn a_bundle_is_taken_once_through_two_gateways() {
+    let Some(server) = server::shared() else { return };
+    let url = server.database();
+    let (a, b) = (with_rules(&url, Rules::default()), with_rules(&url, Rules::default()));
+    contract::accept(&*a, "diary", Command::PublishSlots(contract::diary(&[])));
+    for round in 0..20 {
+        let origin = Origin { bundle: format!("b{round}"), correlation: "c".into(), ..Origin::default() };
+        let verdicts = through_both(&[&a, &b], 4, |store, n| {
+            let mut command = place_referral(Some(contract::number(900_000_000 + round * 100 + n as u32 * 20)));
+            command.referral.origin = origin.clone();
+            let bundle = origin.bundle.clone();
+            let message = Message { bundle, correlation: "c".into(), ..message(&format!("{round}/{n}")) };
+            wait(store.submit(message, work(Command::PlaceReferral(command), Vec::new())))
+        });
+        assert_eq!(accepted(&verdicts), 1, "{verdicts:?}");
     }
 }
 

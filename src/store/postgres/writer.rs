@@ -236,6 +236,12 @@ impl Writer {
     }
 }
 
+/// Forgets writers that have not written for a week.
+pub(super) fn forget_the_gone(link: &Link) -> Result<(), Fault> {
+    let before = Timestamp::now() - Duration::from_secs(7 * 24 * 3600);
+    link.execute("DELETE FROM commit_marker WHERE at < ?1", values![before]).map(drop)
+}
+
 const MARK: &str = "INSERT INTO commit_marker (writer, last, at) VALUES (?1, ?2, ?3)
     ON CONFLICT (writer) DO UPDATE SET last = excluded.last, at = excluded.at";
 const ASK: &str = "INSERT INTO commit_marker (writer, last, at) VALUES (?1, ?2, ?3)

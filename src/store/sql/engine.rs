@@ -51,6 +51,10 @@ pub(in crate::store) trait Engine: Send + Sync {
     fn fence(&self, _lease: i64) -> Option<Fence> {
         None
     }
+    /// What the work touches, as far as that is known before anything is looked up. Who writes alone need not know.
+    fn claims(&self, _message: &Message, _work: &Work) -> Vec<i32> {
+        Vec::new()
+    }
     /// Waits until all is done that was queued, and stops.
     fn stop(&self);
 
@@ -67,7 +71,8 @@ pub(in crate::store) trait Engine: Send + Sync {
 
 impl<E: Engine> Store for E {
     fn submit(&self, message: Message, work: Work) -> Pending<Verdict> {
-        let submission = Box::new(Submission::prepare(message, work));
+        let claims = self.claims(&message, &work);
+        let submission = Box::new(Submission::prepare(message, work, claims));
         self.enqueue(|channel| Job::Submit(submission, channel))
     }
 

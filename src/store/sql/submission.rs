@@ -27,25 +27,22 @@ pub(in crate::store) struct Submission {
     body_bytes: usize,
     sha256: [u8; 32],
     work: Work,
+    /// What it touches as far as that is known beforehand, where gateways must not meet.
+    claims: Vec<i32>,
 }
 
 impl Submission {
     /// Does what costs time on the caller's thread, so that the writer only writes.
-    pub(in crate::store) fn prepare(mut message: Message, work: Work) -> Self {
+    pub(in crate::store) fn prepare(mut message: Message, work: Work, claims: Vec<i32>) -> Self {
         let sha256 = Sha256::digest(&message.body).into();
         let body_bytes = message.body.len();
         message.body = column::packed(&message.body);
-        Self { message, body_bytes, sha256, work }
+        Self { message, body_bytes, sha256, work, claims }
     }
 
-    /// The message; its body is packed.
-    pub(in crate::store) fn message(&self) -> &Message {
-        &self.message
-    }
-
-    /// What is to be done with it.
-    pub(in crate::store) fn work(&self) -> &Work {
-        &self.work
+    /// What it touches, as it was said when it was prepared.
+    pub(in crate::store) fn claims(&self) -> &[i32] {
+        &self.claims
     }
 
     /// What it takes up in memory, about.

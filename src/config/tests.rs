@@ -151,6 +151,29 @@ fn a_complete_configuration_has_no_errors() {
 }
 
 #[test]
+fn a_database_is_named_without_its_password_and_reached_in_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = complete(dir.path());
+    config.environment = Environment::Production;
+    let mut with = |url: &str, ca: Option<&str>| {
+        config.store.url = Some(url.into());
+        config.store.ca = ca.map(|name| dir.path().join(name));
+        errors(&config).into_iter().filter(|it| it.starts_with("store.")).collect::<Vec<_>>()
+    };
+    assert_eq!(with("postgres://onward@db.example.nhs.uk/onward", Some("ca.pem")), [""; 0]);
+    assert_eq!(with("postgres://onward@db.example.nhs.uk/onward", None), ["store.ca"]);
+    assert_eq!(with("postgres://onward@db.example.nhs.uk/onward", Some("none.pem")), ["store.ca"]);
+    assert_eq!(with("postgres://onward@/onward?host=/run/postgresql", None), [""; 0]);
+    assert_eq!(with("postgres://onward@127.0.0.1/onward", None), [""; 0]);
+    assert_eq!(with("postgres://onward:secret@localhost/onward", None), ["store.url"]);
+    assert_eq!(with("onward.db", None), ["store.url"]);
+    config.store.writers = 0;
+    assert!(errors(&config).contains(&"store.writers".to_owned()));
+    config.store.url = Some("postgres://onward:secret@db1,db2/onward?x=y".into());
+    assert_eq!(config.store.place(), "PostgreSQL db1,db2/onward");
+}
+
+#[test]
 fn every_mistake_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = complete(dir.path());

@@ -22,6 +22,8 @@ const TRIAL_BYTES: usize = 4_096;
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Database {
+    /// Which one.
+    pub(super) name: &'static str,
     /// Why it cannot be relied on; `None`: it can.
     pub(super) failure: Option<String>,
     /// Since when that is so.
@@ -53,7 +55,7 @@ impl Examiner {
             Some(last) if last.failure.is_some() == failure.is_some() => last.since,
             _ => Timestamp::now(),
         };
-        let found = Database { failure, since, last_commit: health.last_commit };
+        let found = Database { name: health.database, failure, since, last_commit: health.last_commit };
         self.last = Some(found.clone());
         found
     }

@@ -183,6 +183,7 @@ fn judge_store(known: &Knowledge) -> Check {
         Some(Reading::Unknown) => Check::unknown(component, measurement),
         Some(Reading::Late(since)) => Check::late(component, measurement, *since),
         Some(Reading::Known(found, _)) => Check {
+            component_id: Some(found.name.into()),
             since: Some(found.since),
             time: found.last_commit,
             output: found.failure.clone(),

@@ -222,6 +222,8 @@ pub enum StoreError {
 /// How sure the store is that it can make things durable.
 #[derive(Clone, Debug)]
 pub struct Health {
+    /// Which database it is: `SQLite` or `PostgreSQL`.
+    pub database: &'static str,
     /// Since when it is as it is.
     pub since: Timestamp,
     /// When a commit was last durable.

@@ -34,7 +34,7 @@ struct FakeStore {
 
 impl FakeStore {
     fn new() -> Arc<Self> {
-        let health = Health { since: Timestamp::now(), last_commit: None, failure: None };
+        let health = Health { database: "SQLite", since: Timestamp::now(), last_commit: None, failure: None };
         Arc::new(Self { health: Mutex::new(health), depth: Mutex::default(), hangs: AtomicBool::new(false) })
     }
 

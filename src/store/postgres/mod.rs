@@ -116,7 +116,7 @@ impl PostgresStore {
         // On a thread of its own: whoever opens a store may be a thread of a runtime.
         let prepared = std::thread::scope(|scope| scope.spawn(|| prepare(&server, options.must_exist)).join());
         prepared.unwrap_or(Err(Fault::Broken("opening the database ended in a panic")))?;
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::new("PostgreSQL"));
         let closing = Arc::new(AtomicBool::new(false));
         let (queue, jobs, load) = Queue::new(options.queue_len, options.queue_bytes);
         let jobs = Arc::new(Mutex::new(jobs));

@@ -11,8 +11,8 @@ pub(in crate::store) struct Pulse(Mutex<Health>);
 
 impl Pulse {
     /// Well, as far as is known.
-    pub(in crate::store) fn new() -> Self {
-        Self(Mutex::new(Health { since: Timestamp::now(), last_commit: None, failure: None }))
+    pub(in crate::store) fn new(database: &'static str) -> Self {
+        Self(Mutex::new(Health { database, since: Timestamp::now(), last_commit: None, failure: None }))
     }
 
     /// A commit is durable.

@@ -83,7 +83,7 @@ impl SqliteStore {
     pub fn open(path: &Path, options: Options, decide: DecideFn) -> Result<Arc<Self>, StoreError> {
         connection::create_private(path)?;
         let conn = connection::open_writer(path)?;
-        let pulse = Arc::new(Pulse::new());
+        let pulse = Arc::new(Pulse::new("SQLite"));
         let (queue, jobs, load) = Queue::new(options.queue_len, options.queue_bytes);
         let (nudge, nudges) = sync_channel(1);
         let writer = Writer {

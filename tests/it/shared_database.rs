@@ -78,7 +78,7 @@ async fn one_of_200_gets_the_slot_through_two_programs() {
     assert_eq!(statuses(&answers), BTreeMap::from([((200, String::new()), 1), ((409, "ONW-4001".into()), 199)]));
     house.gateways[0].drain(DRAIN_MAX);
     assert_eq!(house.pas.received().len(), 1);
-    assert_eq!(field(&house.pas.received()[0].body, "SCH", 1).is_empty(), false);
+    assert!(!field(&house.pas.received()[0].body, "SCH", 1).is_empty());
     assert_eq!(house.server.sql(&house.url, "SELECT count(*) FROM appointment"), "1");
     // The commands that look into a store look into this one, by whichever gateway's configuration.
     assert_eq!(house.gateways.each_ref().map(|it| it.messages("refused")), [199, 199]);

@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::drive::Drive;
 use crate::store::sql::fault::Fault;
-use crate::store::sql::session::{Dialect, Row, Session, Value};
+use crate::store::sql::session::{Dialect, Reading, Row, Session, Value};
 
 /// Statements under way at which it is better to wait: their answers take room.
 const UNDER_WAY_MAX: usize = 256;
@@ -112,12 +111,7 @@ impl Session for Link {
         outcomes.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn each(
-        &self,
-        sql: &str,
-        params: &[Value<'_>],
-        read: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Fault>,
-    ) -> Result<(), Fault> {
+    fn each(&self, sql: &str, params: &[Value<'_>], read: Reading<'_>) -> Result<(), Fault> {
         let statement = self.prepared(sql)?;
         let rows = self.drive.wait(async {
             let rows = self.client.query_raw(&statement, params).await?;

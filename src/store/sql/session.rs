@@ -21,6 +21,9 @@ pub(in crate::store) enum Value<'a> {
     Blob(&'a [u8]),
 }
 
+/// Is shown row after row; `Break`: no more are wanted.
+pub(in crate::store) type Reading<'r> = &'r mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Fault>;
+
 /// Where statements differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Dialect {
@@ -48,12 +51,7 @@ pub(in crate::store) trait Session {
     }
 
     /// Runs a query and shows its rows, until there are none left or no more are wanted.
-    fn each(
-        &self,
-        sql: &str,
-        params: &[Value<'_>],
-        read: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Fault>,
-    ) -> Result<(), Fault>;
+    fn each(&self, sql: &str, params: &[Value<'_>], read: Reading<'_>) -> Result<(), Fault>;
 
     /// Until the end of the transaction foreign keys are looked at only there.
     fn defer_keys(&self) -> Result<(), Fault>;

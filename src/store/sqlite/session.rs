@@ -1,25 +1,18 @@
 //! Statements on a connection to SQLite. Each is prepared once per connection; nothing is copied on the way in, and
 //! nothing on the way out before somebody takes it out of its row.
 
-use std::ops::ControlFlow;
-
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use crate::store::sql::fault::Fault;
-use crate::store::sql::session::{Dialect, Row, Session, Value};
+use crate::store::sql::session::{Dialect, Reading, Row, Session, Value};
 
 impl Session for Connection {
     fn execute(&self, sql: &str, params: &[Value<'_>]) -> Result<usize, Fault> {
         Ok(self.prepare_cached(sql)?.execute(params_from_iter(params))?)
     }
 
-    fn each(
-        &self,
-        sql: &str,
-        params: &[Value<'_>],
-        read: &mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Fault>,
-    ) -> Result<(), Fault> {
+    fn each(&self, sql: &str, params: &[Value<'_>], read: Reading<'_>) -> Result<(), Fault> {
         let mut statement = self.prepare_cached(sql)?;
         let mut rows = statement.query(params_from_iter(params))?;
         while let Some(row) = rows.next()? {

@@ -4,6 +4,7 @@
 //! in the writer's transaction, where nobody comes between looking and deciding.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -117,14 +118,14 @@ pub(in crate::store) fn neighbours(
     state: &mut State,
 ) -> Result<Vec<Alike>, Fault> {
     let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
-    let mut found: Vec<(i64, Patient)> = Vec::new();
+    let mut found: Vec<Keyed> = Vec::new();
     add_keyed(conn, &keys, &mut found)?;
     let first = found.len();
     let judged = judge(conn, subject, &found, now, state)?;
     // Whoever is certain must not be taken for certain where somebody else is as much alike to them.
     let certain: Vec<usize> = (0..first).filter(|at| judged[*at].as_ref().is_some_and(is_certain)).collect();
     for at in certain {
-        let keys = lookup::keys_of(found[at].1.nhs_number, &found[at].1.demographics);
+        let keys = lookup::keys_of(found[at].record.nhs_number, &found[at].record.demographics);
         add_keyed(conn, &keys, &mut found)?;
     }
     let judged = if first < found.len() { judge(conn, subject, &found, now, state)? } else { judged };
@@ -141,20 +142,34 @@ fn own_records(state: &State) -> Vec<PatientId> {
     state.patient.iter().map(|patient| patient.id).chain(numbers).collect()
 }
 
-/// Records that have one of the keys and are in use or linked.
-fn add_keyed(conn: &dyn Session, keys: &[u64], found: &mut Vec<(i64, Patient)>) -> Result<(), Fault> {
-    const PLACES: &str = "SELECT patient FROM patient_key WHERE key = ?1 ORDER BY patient LIMIT ?2";
-    const GET: &str = "SELECT model FROM patient WHERE seq = ?1";
+/// A record that shares a key, its place, and whether it is linked to another one.
+struct Keyed {
+    place: i64,
+    record: Patient,
+    linked: bool,
+}
+
+/// Records that have one of the keys and are in use or linked. One journey to the database for each key.
+fn add_keyed(conn: &dyn Session, keys: &[u64], found: &mut Vec<Keyed>) -> Result<(), Fault> {
+    const OF: &str = "SELECT patient, model,
+            EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
+        FROM patient_key JOIN patient ON patient.seq = patient_key.patient
+        WHERE key = ?1 ORDER BY patient_key.patient LIMIT ?2";
     for key in keys {
-        let places: Vec<i64> = conn.all(PLACES, values![*key as i64, KEY_MAX], |row| row.get(0))?;
-        if places.len() == KEY_MAX {
-            tracing::warn!("a key of the index of patients has too many records: some were not looked at");
-        }
-        for place in places {
-            if found.iter().all(|(known, _)| *known != place) {
-                let patient: Option<Patient> = conn.one(GET, values![place], |row| model(&text(row)?))?;
-                found.extend(patient.filter(|it| it.replaced_by != Some(it.id)).map(|it| (place, it)));
+        let mut count = 0;
+        conn.each(OF, values![*key as i64, KEY_MAX], &mut |row| {
+            count += 1;
+            let place = row.get(0)?;
+            if found.iter().all(|known| known.place != place) {
+                let record: Patient = model(&row.get::<String>(1)?)?;
+                if record.replaced_by != Some(record.id) {
+                    found.push(Keyed { place, record, linked: row.get(2)? });
+                }
             }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if count == KEY_MAX {
+            tracing::warn!("a key of the index of patients has too many records: some were not looked at");
         }
     }
     Ok(())
@@ -165,23 +180,25 @@ type Judged = Vec<Option<Alike>>;
 fn judge(
     conn: &dyn Session,
     subject: &Subject,
-    found: &[(i64, Patient)],
+    found: &[Keyed],
     now: Timestamp,
     state: &mut State,
 ) -> Result<Judged, Fault> {
-    for (_, patient) in found {
-        if state.index.record(patient.id).is_some() {
+    for Keyed { record, linked, .. } in found {
+        if state.index.record(record.id).is_some() {
             continue;
         }
-        match is_linked(conn, patient.id)? {
-            true => state.index.members.extend(members(conn, patient.id)?),
-            false => state.index.members.push(patient.clone()),
+        match linked {
+            true => state.index.members.extend(members(conn, record.id)?),
+            false => state.index.members.push(record.clone()),
         }
     }
-    let neighbours: Vec<Neighbour<'_>> =
-        found.iter().map(|(_, record)| Neighbour { record, person: state.index.person_of(record).id }).collect();
+    let neighbours: Vec<Neighbour<'_>> = found
+        .iter()
+        .map(|Keyed { record, .. }| Neighbour { record, person: state.index.person_of(record).id })
+        .collect();
     // Others of the same people, who share no key: none of them may be known to be somebody else.
-    let known = |id: PatientId| found.iter().any(|(_, patient)| patient.id == id);
+    let known = |id: PatientId| found.iter().any(|it| it.record.id == id);
     let people: Vec<PatientId> = neighbours.iter().map(|it| it.person).collect();
     let others = state.index.members.iter().filter(|it| !known(it.id));
     let others = others

@@ -152,7 +152,9 @@ impl Batch {
             return link.flush();
         }
         link.send("SAVEPOINT work")?;
-        let written = done.write(link, &mut self.tally).and_then(|()| link.flush());
+        // Foreign keys that wait for the end of the transaction are this piece's, so they are looked at here.
+        let checked = |()| link.send("SET CONSTRAINTS ALL IMMEDIATE");
+        let written = done.write(link, &mut self.tally).and_then(checked).and_then(|()| link.flush());
         if written.as_ref().is_err_and(|fault| !fault.is_server() || fault.is_constraint()) {
             link.batch("ROLLBACK TO work")?;
         }

@@ -12,6 +12,7 @@ mod faults;
 mod fhirpath;
 mod gateway;
 mod hl7_backlog;
+mod hl7_chaos;
 mod hl7_cli;
 mod hl7_corpus;
 mod hl7_crash;

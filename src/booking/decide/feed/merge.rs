@@ -62,6 +62,10 @@ fn followed(
     };
     let Some(loser) = owner(number, state) else {
         let id = PatientId(derived_id(Kind::Person, number));
+        if id == leader {
+            // It is the number by which the person's own record is being made.
+            return Ok(Vec::new());
+        }
         let empty = Patient { replaced_by: Some(leader), ..blank(id) };
         let number = Change::Number { number: number.clone(), patient: id, merged: false };
         return Ok(vec![Change::Patient(empty), number, Change::Link(link(id))]);

@@ -153,8 +153,8 @@ pub enum Change {
     /// A referral has this number.
     #[allow(missing_docs)]
     ReferralNumber { number: Identifier, referral: ReferralId },
-    /// Whoever made a booking or a referral is to be told.
-    Tell(Telling),
+    /// Whoever made a booking or a referral is to be told: a letter is written of it.
+    Tell(Box<Telling>),
     /// Insert or replace services, schedules and slots. A slot that is sold stays sold.
     Diary(Box<PublishSlots>),
 }

@@ -102,7 +102,11 @@ impl Bench {
         let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
         let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
         let dialect = Dialect::read(&settings.parse().unwrap()).unwrap();
-        Self { _dir: dir, store, feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect } }
+        Self {
+            _dir: dir,
+            store,
+            feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect, tell: crate::referrers::nobody() },
+        }
     }
 
     async fn take(&self, message: &[u8]) -> (Vec<String>, String, Option<Decision>) {

@@ -33,6 +33,7 @@ mod necessity;
 mod outbox;
 mod packages;
 mod race;
+mod referrers;
 mod schema;
 mod shipped;
 mod snapshots;

@@ -138,8 +138,9 @@
 //!   in quarantine blocks nobody, and there is nothing to recover after a crash.
 //!   `any_order_of_any_history_ends_as_the_right_one_or_a_person_is_asked` and
 //!   `a_long_past_delays_no_start_and_takes_up_no_memory` hold it to that.
-//! * What a hospital changes on a referrer's booking is kept for the referrer ([`booking::feed::Telling`]) and not
-//!   delivered yet: there is no delivery to FHIR referrers.
+//! * What a hospital changes on a referrer's booking is a letter to the referrer ([`bars::telling`]), written in the
+//!   transaction of the change like those to hospitals. It holds the request's headers too, so that a repeat of it is the
+//!   same request. A letter to an address that nobody registered waits under the address.
 //!
 //! # A referral goes through
 //!

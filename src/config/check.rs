@@ -276,7 +276,8 @@ fn check_referrers(config: &Config, findings: &mut Findings) {
     for (index, destination) in config.destination.iter().enumerate() {
         let at = format!("destination[{index}]");
         let bars = destination.kind == DestinationKind::Bars;
-        findings.error_if(bars && destination.tls.is_none(), format!("{at}.tls"), "is required where kind is bars");
+        let shows = destination.tls.as_ref().is_some_and(|tls| tls.cert.is_some());
+        findings.error_if(bars && !shows, format!("{at}.tls"), "with cert and key is required where kind is bars");
         let slashed = destination.path.is_empty() || destination.path.starts_with('/');
         findings.error_if(!slashed, format!("{at}.path"), "must begin with /");
         let text = "is for destinations whose kind is bars";

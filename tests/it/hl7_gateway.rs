@@ -15,7 +15,7 @@ use crate::gateway::{Gateway, Options, bundles, free_slots, headers, json, post,
 const ADDRESS: &str = "https://fhir.nhs.uk/Id/dos-service-id|2222222222";
 
 /// SIU about this gateway's own id, as a hospital gives it back.
-fn siu(event: &str, control: &str, id: &str, person: &Person, start: Timestamp, status: &str) -> Vec<u8> {
+pub(crate) fn siu(event: &str, control: &str, id: &str, person: &Person, start: Timestamp, status: &str) -> Vec<u8> {
     let end = start + SignedDuration::from_mins(20);
     let at = |instant: Timestamp| instant.strftime("%Y%m%d%H%M%S+0000").to_string();
     let (number, birth) = (person.nhs_number.as_str(), person.birth_date.to_string().replace('-', ""));
@@ -35,7 +35,7 @@ fn siu(event: &str, control: &str, id: &str, person: &Person, start: Timestamp, 
 }
 
 /// REF^I14 about this gateway's own id, as a hospital gives it back.
-fn withdrawal(control: &str, referral: &str, person: &Person) -> Vec<u8> {
+pub(crate) fn withdrawal(control: &str, referral: &str, person: &Person) -> Vec<u8> {
     let now = Timestamp::now().strftime("%Y%m%d%H%M%S+0000");
     let (number, birth) = (person.nhs_number.as_str(), person.birth_date.to_string().replace('-', ""));
     format!(

@@ -34,6 +34,7 @@ mod outbox;
 mod packages;
 mod race;
 mod referrers;
+mod referrers_https;
 mod schema;
 mod shipped;
 mod snapshots;

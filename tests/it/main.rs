@@ -16,6 +16,7 @@ mod hl7_cli;
 mod hl7_corpus;
 mod hl7_crash;
 mod hl7_decisions;
+mod hl7_differential;
 mod hl7_feed;
 mod hl7_gateway;
 mod hl7_order;

@@ -194,6 +194,10 @@ pub enum NoticeKind {
     BookingAmended,
     /// HL7 v2 SIU^S15.
     BookingCancelled,
+    /// HL7 v2 SIU^S17.
+    BookingDeleted,
+    /// HL7 v2 SIU^S26.
+    NotAttended,
 }
 
 /// Why a command was refused. Nothing changed.

@@ -13,6 +13,7 @@ mod fhirpath;
 mod gateway;
 mod hl7_backlog;
 mod hl7_cli;
+mod hl7_convert;
 mod hl7_corpus;
 mod hl7_crash;
 mod hl7_decisions;

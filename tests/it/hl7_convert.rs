@@ -69,14 +69,14 @@ fn every_field_is_translated_or_carried_and_nothing_is_dropped() {
 #[test]
 fn only_what_the_settings_say_means_nothing_is_dropped() {
     let message = b"MSH|^~\\&|PAS|RXX|O|X|202605011000||ADT^A28|1|T|2.4\rEVN|A28|202605011000\r\
-        PID|1||D1^^^RXX^MR||DOE^JO||19700101|1|||UNKNOWN||||X9^Klingon|S|\"\"\r";
+        PID|1||D1^^^RXX^MR||DOE^JO||19700101|1|||NOBODY SAID||||X9^Klingon|S|\"\"\r";
     let said = |settings: &str| account(message, &Dialect::read(&toml_table(settings)).unwrap(), true);
     let plain = said("");
     assert!(plain.dropped.is_empty() && plain.mapped.contains(&"PID-11".to_owned()), "{plain:?}");
     // A language that FHIR has no code for is not translated, whatever field it stands in.
     assert!(plain.carried.contains(&"PID-15".to_owned()), "{plain:?}");
     assert!(plain.carried.contains(&"PID-17".to_owned()), "{plain:?}");
-    let set = said("placeholders = [\"unknown\"]\nnull = \"absent\"");
+    let set = said("placeholders = [\"nobody said\"]\nnull = \"absent\"");
     assert_eq!(set.dropped, ["PID-11", "PID-17"], "{set:?}");
 }
 

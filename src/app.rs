@@ -238,7 +238,8 @@ async fn redirect(config: &Config, store: &dyn Store) -> Result<(), AppError> {
     let addresses = config.addresses();
     for depth in store.outbox_depth().map_err(failed)? {
         let destination = referrers::destination(&addresses, &depth.destination);
-        if destination == depth.destination || config.destination_find(&depth.destination).is_some() {
+        let known = config.destination_find(&depth.destination).is_some();
+        if known || config.destination_find(destination).is_none() {
             continue;
         }
         for state in [OutboxState::Queued, OutboxState::Parked] {

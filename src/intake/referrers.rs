@@ -32,10 +32,14 @@ pub fn tell(addresses: Vec<Address>, case_system: String) -> Tell {
     })
 }
 
-/// The destination of an address, however its system is spelled.
+/// The destination of an address, however its system is spelled; the address itself where it has none. Senders write
+/// addresses, and names of destinations are listed and counted, so that not everything can be one.
 pub fn destination<'a>(addresses: &'a [Address], address: &'a str) -> &'a str {
+    const NO_ADDRESS: &str = "no address";
     let found = addresses.iter().find(|(known, _)| is_same(known, address));
-    found.map_or(address, |(_, destination)| destination)
+    let is_one = address.len() <= 200 && address.contains('|') && address.bytes().all(|byte| byte.is_ascii_graphic());
+    let waiting = if is_one { address } else { NO_ADDRESS };
+    found.map_or(waiting, |(_, destination)| destination)
 }
 
 fn is_same(known: &str, address: &str) -> bool {
@@ -51,4 +55,20 @@ fn original(body: &[u8]) -> Option<serde_json::Value> {
     let limits = Limits { bytes_max: usize::MAX, ..Limits::default() };
     let content = content::read(body, &limits).ok()?;
     json::parse(&content.json, &limits).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::destination;
+
+    #[test]
+    fn an_address_is_known_however_it_is_spelled_and_nothing_else_becomes_a_name() {
+        let addresses = [("https://fhir.nhs.uk/Id/dos-service-id|111".to_owned(), "advice".to_owned())];
+        assert_eq!(destination(&addresses, "http://fhir.nhs.uk/id/dos-service-id|111"), "advice");
+        let other = "https://fhir.nhs.uk/Id/dos-service-id|1112";
+        assert_eq!(destination(&addresses, other), other);
+        for odd in ["", "nowhere", "a|b\nc", &format!("a|{}", "b".repeat(200))] {
+            assert_eq!(destination(&addresses, odd), "no address");
+        }
+    }
 }

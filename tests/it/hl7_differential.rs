@@ -69,7 +69,7 @@ fn lossy(bytes: &[u8]) -> String {
 /// Escapes that both decode: those of the delimiters. Of the others it knows some and leaves some.
 fn is_plain(raw: &str, delimiters: &Delimiters) -> bool {
     let inside: Vec<&str> = raw.split(char::from(delimiters.escape)).skip(1).collect();
-    inside.len() % 2 == 0 && inside.iter().step_by(2).all(|it| ["F", "S", "T", "R", "E"].contains(it))
+    inside.len().is_multiple_of(2) && inside.iter().step_by(2).all(|it| ["F", "S", "T", "R", "E"].contains(it))
 }
 
 /// Why the other parser cannot read a message as it stands.

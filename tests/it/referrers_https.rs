@@ -400,7 +400,7 @@ async fn what_a_hospital_changed_is_told_once_and_in_order_though_the_gateway_is
     }
     // It is killed between what the referrer takes and the answer to it, too: a repeat is known by its id.
     let react = |request: &Received| match request.repeats {
-        0 if request.head.len() % 2 == 0 => Reaction::Hang(Vec::new()),
+        0 if request.id().bytes().last().is_some_and(|it| it < b'8') => Reaction::Hang(Vec::new()),
         0 => Reaction::Say(answer("200 OK", "", "{}")),
         _ => Reaction::Say(answer("409 Conflict", "", &outcome("duplicate", "REC_CONFLICT"))),
     };
@@ -444,7 +444,7 @@ fn news(request: &Received) -> (String, Value) {
     let bundle: Value = serde_json::from_slice(&request.body).unwrap();
     let last = |kind: &str| {
         let entries = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
-        entries.filter(|it| it["resourceType"] == kind).last().cloned()
+        entries.filter(|it| it["resourceType"] == kind).next_back().cloned()
     };
     match (last("ServiceRequest"), last("Appointment")) {
         (Some(request), _) => (request["id"].as_str().unwrap().into(), last("Encounter").unwrap()["status"].clone()),

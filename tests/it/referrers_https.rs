@@ -443,8 +443,8 @@ fn delivered(gateway: &Gateway) -> u64 {
 fn news(request: &Received) -> (String, Value) {
     let bundle: Value = serde_json::from_slice(&request.body).unwrap();
     let last = |kind: &str| {
-        let entries = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
-        entries.filter(|it| it["resourceType"] == kind).next_back().cloned()
+        let mut entries = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+        entries.rfind(|it| it["resourceType"] == kind).cloned()
     };
     match (last("ServiceRequest"), last("Appointment")) {
         (Some(request), _) => (request["id"].as_str().unwrap().into(), last("Encounter").unwrap()["status"].clone()),

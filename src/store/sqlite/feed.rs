@@ -6,10 +6,12 @@ use uuid::Uuid;
 use super::column::{id, id_maybe, instant, json, model};
 use super::fault::Fault;
 use super::state::{appointment_find, appointment_of, one, patient_by_id, referral_find, text};
+use super::{diary, journal};
 use crate::booking::appointment::Appointment;
-use crate::booking::feed::{FeedNeeds, FeedState, HeldBooking, Kind, Record, Telling, person_key};
+use crate::booking::feed::{FeedNeeds, FeedState, HeldBooking, Kind, Record, person_key};
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId};
 use crate::booking::patient::Patient;
+use crate::booking::service::Service;
 use crate::issue::{Issue, Severity};
 use crate::store::{FeedRow, Message, Settles};
 
@@ -30,7 +32,24 @@ pub(super) fn load(conn: &Connection, needs: &FeedNeeds<'_>, known: Option<&Pati
     }
     load_bookings(conn, needs, &mut state)?;
     load_referrals(conn, needs, &mut state)?;
+    load_originals(conn, &mut state)?;
     Ok(state)
+}
+
+/// What a message to whoever made a booking or a referral is made of.
+fn load_originals(conn: &Connection, state: &mut FeedState) -> Result<(), Fault> {
+    let (mut services, mut originals) = (Vec::<Service>::new(), Vec::<(String, Vec<u8>)>::new());
+    for (origin, service) in state.of_referrers() {
+        if services.iter().all(|it| it.id != *service) {
+            services.extend(diary::service_find(conn, service)?);
+        }
+        if originals.iter().all(|(bundle, _)| *bundle != origin.bundle) {
+            let body = journal::body_of(conn, &origin.bundle, &origin.correlation)?;
+            originals.extend(body.map(|body| (origin.bundle.clone(), body)));
+        }
+    }
+    (state.services, state.originals) = (services, originals);
+    Ok(())
 }
 
 /// The records that the event may be about, each once.
@@ -137,13 +156,6 @@ pub(super) fn referral_number_write(conn: &Connection, number: &Identifier, refe
     Ok(())
 }
 
-/// What somebody is to be told.
-pub(super) fn telling_write(conn: &Connection, message: Uuid, telling: &Telling) -> Result<(), Fault> {
-    conn.prepare_cached("INSERT INTO telling (message_id, model) VALUES (?1, ?2)")?
-        .execute((message.as_bytes(), json(telling)?))?;
-    Ok(())
-}
-
 /// What became of a message of a feed.
 pub(super) fn note(conn: &Connection, message: &Message, state: &'static str, issues: &[&Issue]) -> Result<(), Fault> {
     let error = message.issues.iter().chain(issues.iter().copied()).find(|issue| issue.severity == Severity::Error);
@@ -223,12 +235,4 @@ pub(super) fn counts(conn: &Connection) -> Result<Vec<(String, u64)>, Fault> {
     let mut list = conn.prepare_cached("SELECT state, count(*) FROM feed_message GROUP BY state ORDER BY state")?;
     let rows = list.query_map((), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// What referrers are to be told, oldest first.
-pub(super) fn tellings(conn: &Connection, limit: usize) -> Result<Vec<Telling>, Fault> {
-    let mut list = conn.prepare_cached("SELECT model FROM telling ORDER BY seq LIMIT ?1")?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows: Vec<String> = list.query_map([limit], text)?.collect::<Result<_, _>>()?;
-    rows.iter().map(|telling| model(telling)).collect()
 }

@@ -116,6 +116,16 @@ pub(super) fn bundle_is_used(conn: &Connection, bundle: &str, correlation: &str)
     Ok(find.exists((bundle, correlation))?)
 }
 
+/// The bytes of the last accepted message of this bundle.
+pub(super) fn body_of(conn: &Connection, bundle: &str, correlation: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let mut find = conn.prepare_cached(
+        "SELECT body FROM message WHERE bundle = ?1 AND correlation = ?2 AND outcome = 'accepted' AND bundle <> ''
+         ORDER BY seq DESC LIMIT 1",
+    )?;
+    let body: Option<Vec<u8>> = find.query_row((bundle, correlation), |row| row.get(0)).optional()?;
+    body.as_deref().map(unpacked).transpose()
+}
+
 /// The referral that the last accepted message of this bundle was about.
 pub(super) fn referral_of(conn: &Connection, bundle: &str) -> Result<Option<Uuid>, Fault> {
     let mut find = conn.prepare_cached(

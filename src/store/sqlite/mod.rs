@@ -62,7 +62,6 @@ use super::{
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::decision::Rules;
-use crate::booking::feed::Telling;
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use crate::booking::index::{Alike, Link};
 use crate::booking::patient::Patient;
@@ -276,10 +275,6 @@ impl Store for SqliteStore {
 
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.readers.read(feed::counts)
-    }
-
-    fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError> {
-        self.readers.read(|conn| feed::tellings(conn, limit))
     }
 
     fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError> {

@@ -70,7 +70,8 @@ fn walked(steps: &[Step]) -> Result<(), TestCaseError> {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
     let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
-    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect: Dialect::shipped("itk").unwrap() };
+    let dialect = Dialect::shipped("itk").unwrap();
+    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect, tell: crate::referrers::nobody() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for (number, step) in steps.iter().enumerate() {
         let message = text(number, *step);

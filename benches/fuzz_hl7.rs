@@ -253,7 +253,8 @@ fn main() {
             let settings =
                 format!("dialect = \"{name}\"\ntypes = [\"ADT\", \"SIU\", \"REF\", \"RRI\", \"MFN\", \"ACK\"]");
             let dialect = Dialect::read(&settings.parse().unwrap()).unwrap();
-            Feed { channel: (*name).to_owned(), organisation: String::new(), dialect }
+            let tell = onward::intake::referrers::tell(Vec::new(), String::new());
+            Feed { channel: (*name).to_owned(), organisation: String::new(), dialect, tell }
         })
         .collect();
     let (start, mut slowest, mut tally) = (Instant::now(), Duration::ZERO, Tally::default());

@@ -21,7 +21,7 @@ use crate::config::{self, ClientAuth, Config};
 use crate::fhir::json;
 use crate::http::{self, Front, Server, ServerSettings, Systems};
 use crate::intake::hl7::Feed;
-use crate::intake::{Intake, Render, Settings};
+use crate::intake::{Intake, Render, Settings, referrers};
 use crate::outbox::destination::Destination;
 use crate::outbox::health::{Health, State};
 use crate::outbox::{self, Outbox, OutboxHandle};
@@ -30,7 +30,7 @@ use crate::pas::channel::Channel;
 use crate::pas::inbound::dialect::Dialect;
 use crate::profile::current::Current;
 use crate::status::{Certificate, DestinationHealth, Heartbeats, ProfilesHealth, Source, StatusServer, StatusSources};
-use crate::store::{Answer, Letter, Message, Store, StoreError, Verdict, Work};
+use crate::store::{Answer, Letter, Message, OutboxState, Page, Settlement, Store, StoreError, Verdict, Work};
 use crate::tls::reload::Reload;
 use crate::tls::{self, Expiry, ReloadingClient, ReloadingServer, TlsError, Watcher};
 use crate::{mllp, telemetry};
@@ -99,6 +99,7 @@ impl App {
         let failed = |source| AppError::Store { place: config.store.place(), source };
         let store = open_store(&config, Missing::Make).map_err(failed)?;
         publish_services(&config, store.as_ref()).await?;
+        redirect(&config, store.as_ref()).await?;
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
         let outbox = start_outbox(&config, &store, &clients, &shutdown, &tracker)?;
         let listener = bind("https", config.https.listen)?;
@@ -109,7 +110,7 @@ impl App {
         let front = front(&config, Arc::clone(&intake), base.clone());
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
-        let mllp = listen_mllp(&channels, &config.system, &intake, &shutdown, &tracker).await?;
+        let mllp = listen_mllp(&channels, &config, &intake, &shutdown, &tracker).await?;
         let sources = sources(&config, &store, &outbox, &tls, &clients, https, heartbeats);
         let sources = StatusSources { profiles: Some(profiles_health(&library)), ..sources };
         let status = StatusServer::start(&config.status, sources).map_err(io("status"))?;
@@ -218,6 +219,33 @@ async fn publish_services(config: &Config, store: &dyn Store) -> Result<(), AppE
     let publish = PublishSlots { services, ..PublishSlots::default() };
     let failed = |source| AppError::Store { place: config.store.place(), source };
     publish_diary(store, publish).await.map_err(failed)
+}
+
+/// Letters to referrers whose address was not registered when they were written go to where it is registered now.
+async fn redirect(config: &Config, store: &dyn Store) -> Result<(), AppError> {
+    let failed = |source| AppError::Store { place: config.store.place(), source };
+    let addresses = config.addresses();
+    for depth in store.outbox_depth().map_err(failed)? {
+        let destination = referrers::destination(&addresses, &depth.destination);
+        let known = config.destination_find(&depth.destination).is_some();
+        if known || config.destination_find(destination).is_none() {
+            continue;
+        }
+        for state in [OutboxState::Queued, OutboxState::Parked] {
+            let of = Page {
+                state: Some(state.as_str().to_owned()),
+                destination: Some(depth.destination.clone()),
+                limit: usize::MAX,
+            };
+            let mut letters = store.outbox_list(&of).map_err(failed)?;
+            letters.sort_by_key(|letter| letter.id);
+            for letter in letters {
+                let redirected = Settlement::Redirected { destination: destination.to_owned() };
+                store.outbox_settle(letter.id, redirected).await.map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Publishes a diary through the same door as everything else.
@@ -365,7 +393,7 @@ fn server_settings(
 /// The channels that HL7 v2 comes in by, with the certificates of those that speak TLS.
 async fn listen_mllp(
     channels: &[(config::Mllp, Option<Arc<ReloadingServer>>)],
-    registered: &[config::System],
+    config: &Config,
     intake: &Arc<Intake>,
     shutdown: &CancellationToken,
     tracker: &TaskTracker,
@@ -376,15 +404,15 @@ async fn listen_mllp(
         let listener = tokio::net::TcpListener::bind(channel.listen).await.map_err(io(&what))?;
         let address = listener.local_addr().map_err(io(&what))?;
         let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
-        let options = mllp::Options::from_config(channel, registered, source);
-        mllp::listen(listener, options, hl7_handler(channel, intake)?, shutdown, tracker);
+        let options = mllp::Options::from_config(channel, &config.system, source);
+        mllp::listen(listener, options, hl7_handler(channel, config, intake)?, shutdown, tracker);
         listening.push((channel.name.clone(), address));
     }
     Ok(listening)
 }
 
-fn hl7_handler(channel: &config::Mllp, intake: &Arc<Intake>) -> Result<mllp::Handler, AppError> {
-    let feed = Arc::new(feed(channel)?);
+fn hl7_handler(channel: &config::Mllp, config: &Config, intake: &Arc<Intake>) -> Result<mllp::Handler, AppError> {
+    let feed = Arc::new(feed(channel, config)?);
     let intake = Arc::clone(intake);
     Ok(Arc::new(move |message, _peer| {
         let (intake, feed) = (Arc::clone(&intake), Arc::clone(&feed));
@@ -392,11 +420,12 @@ fn hl7_handler(channel: &config::Mllp, intake: &Arc<Intake>) -> Result<mllp::Han
     }))
 }
 
-/// How the messages of a channel are read, settled at start.
-pub fn feed(channel: &config::Mllp) -> Result<Feed, AppError> {
+/// How the messages of a channel are read, and what referrers are told of them, settled at start.
+pub fn feed(channel: &config::Mllp, config: &Config) -> Result<Feed, AppError> {
     let dialect = Dialect::read(&channel.channel)
         .map_err(|error| AppError::Config(format!("mllp {}: channel: {error}", channel.name)))?;
-    Ok(Feed { channel: channel.name.clone(), organisation: channel.organisation.clone(), dialect })
+    let tell = referrers::tell(config.addresses(), reply::case_system(&config.https.host));
+    Ok(Feed { channel: channel.name.clone(), organisation: channel.organisation.clone(), dialect, tell })
 }
 
 /// Channels that HL7 v2 comes in by, with the certificates of those that speak TLS.

@@ -5,6 +5,7 @@ pub mod content;
 pub mod examine;
 pub mod hl7;
 pub mod index;
+pub mod referrers;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use crate::bars::translate::{self, Context};
 use crate::bars::{capability, outcome};
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Notice, Refusal};
+use crate::booking::feed::Telling;
 use crate::booking::identifier::{OdsCode, ServiceId};
 use crate::booking::service::Service;
 use crate::config::Organisations;
@@ -50,6 +52,9 @@ pub struct Caller {
 
 /// Renders what a destination is to be told; `None`: the service has no destination.
 pub type Render = Arc<dyn Fn(&Notice, Uuid) -> Option<Letter> + Send + Sync>;
+
+/// Renders what a referrer is to be told by a message; `None`: it cannot be said, which the log tells.
+pub type Tell = Arc<dyn Fn(&Telling, Uuid) -> Option<Letter> + Send + Sync>;
 
 /// What the use case needs to know.
 pub struct Settings {

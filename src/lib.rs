@@ -44,7 +44,7 @@
 //! | [`booking`], [`fhir`], [`hl7v2`] | The booking model and its rules; FHIR R4 as it travels; HL7 v2 as bytes. Strangers to each other. |
 //! | [`reconcile`] | Who is who: are two records about one person? |
 //! | [`profile`] | Is a resource what FHIR R4 says it is? |
-//! | [`bars`], [`pas`] | The dialects: BaRS messages, and what a hospital's system is sent and sends. |
+//! | [`bars`], [`pas`] | The dialects: BaRS messages, to us and to referrers; what a hospital's system is sent and sends. |
 //! | [`config`] | Everything that can be set, checked before the start. |
 //! | [`store`], [`telemetry`], [`tls`] | The only SQL; log lines and numbers; certificates that are checked, watched and explained. |
 //! | [`outbox`], [`intake`] | Delivery; and the use case, as a list of calls. |
@@ -78,8 +78,10 @@
 //!    one is kept with its reason and its bytes. Every message of a hospital is in one state.** [`store::OutboxState`],
 //!    and constraints on the tables. Tests:
 //!    `whatever_a_peer_does_everything_is_delivered_once_and_in_order`, `depth_counts_what_there_is`,
-//!    `every_message_ends_in_one_counted_state`. A hospital's message can be read again from the journal, a referrer's not
-//!    yet.
+//!    `every_message_ends_in_one_counted_state`,
+//!    `whatever_a_referrer_answers_a_letter_is_delivered_or_waits_for_a_person`,
+//!    `what_a_hospital_changed_is_told_once_and_in_order_though_the_gateway_is_killed`. A hospital's message can be read
+//!    again from the journal, a referrer's not yet.
 //! 5. **Every live referral is on a worklist.** [`booking::referral::Referral::worklist`] is total; the constraint
 //!    `live_is_on_a_worklist`. Tests: `a_live_referral_without_a_worklist_is_refused`.
 //! 6. **"Not found" or "look-up failed" never means "new patient". An absent value never erases a present one.**
@@ -147,8 +149,9 @@
 //!   table, and not by versions that are compared afterwards. So a decision is made once and on what is true, also about
 //!   what is not there yet; `store::postgres::claims` has the argument. Nobody is notified of new letters: whoever
 //!   writes one sends it, and PostgreSQL's `NOTIFY` lets commits only pass one at a time.
-//! * What a hospital changes on a referrer's booking is kept for the referrer ([`booking::feed::Telling`]) and not
-//!   delivered yet: there is no delivery to FHIR referrers.
+//! * What a hospital changes on a referrer's booking is a letter to the referrer ([`bars::telling`]), written in the
+//!   transaction of the change like those to hospitals. It holds the request's headers too, so that a repeat of it is the
+//!   same request. A letter to an address that nobody registered waits under the address.
 //!
 //! # A referral goes through
 //!

@@ -25,3 +25,4 @@ pub mod capability;
 pub mod reply;
 pub mod report;
 pub mod search;
+pub mod telling;

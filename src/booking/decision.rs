@@ -154,8 +154,8 @@ pub enum Change {
     /// A referral has this number.
     #[allow(missing_docs)]
     ReferralNumber { number: Identifier, referral: ReferralId },
-    /// Whoever made a booking or a referral is to be told.
-    Tell(Telling),
+    /// Whoever made a booking or a referral is to be told: a letter is written of it.
+    Tell(Box<Telling>),
     /// Insert or replace services, schedules and slots. A slot that is sold stays sold.
     Diary(Box<PublishSlots>),
 }
@@ -195,6 +195,10 @@ pub enum NoticeKind {
     BookingAmended,
     /// HL7 v2 SIU^S15.
     BookingCancelled,
+    /// HL7 v2 SIU^S17.
+    BookingDeleted,
+    /// HL7 v2 SIU^S26.
+    NotAttended,
 }
 
 /// Why a command was refused. Nothing changed.

@@ -17,6 +17,7 @@ use super::duplicate::TwinNeeds;
 use super::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use super::patient::Patient;
 use super::referral::{Origin, Referral, ReferralStatus, ResponseKind};
+use super::service::Service;
 
 /// When something was true, as its source says; later is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -304,6 +305,10 @@ pub struct FeedState {
     pub referrals: Vec<(Referral, Patient, Option<Appointment>)>,
     /// Patients that bookings were moved to.
     pub moved_to: Vec<Patient>,
+    /// The services of bookings and referrals that referrers made …
+    pub services: Vec<Service>,
+    /// … and the messages that made them: `Bundle.id` and the bytes.
+    pub originals: Vec<(String, Vec<u8>)>,
 }
 
 /// An appointment with all that hangs on it.
@@ -323,6 +328,20 @@ impl FeedState {
     /// What was said before about this.
     pub fn record(&self, kind: Kind, key: &Identifier) -> Option<&Record> {
         self.records.iter().find(|record| record.kind == kind && record.key == *key)
+    }
+
+    /// The bytes of the message that made what has this origin.
+    pub fn original(&self, origin: &Origin) -> Option<&[u8]> {
+        self.originals.iter().find(|(bundle, _)| *bundle == origin.bundle).map(|(_, body)| body.as_slice())
+    }
+
+    /// Bookings and referrals that referrers made: where each came from, and the service that it is for.
+    pub fn of_referrers(&self) -> impl Iterator<Item = (&Origin, &ServiceId)> {
+        let bookings = self.bookings.iter().flat_map(|held| {
+            [(&held.appointment.origin, &held.appointment.service), (&held.referral.origin, &held.referral.service)]
+        });
+        let referrals = self.referrals.iter().map(|(referral, ..)| (&referral.origin, &referral.service));
+        bookings.chain(referrals).filter(|(origin, _)| !origin.reply_to.is_empty())
     }
 
     /// An appointment by its id.
@@ -430,19 +449,42 @@ impl Effect {
     }
 }
 
-/// What whoever made a booking or a referral is to be told, now that the hospital changed it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What whoever made a booking or a referral is to be told, now that the hospital changed it. It holds all that a
+/// message about it is made of, so that the message can be written where the change is.
+#[derive(Clone, Debug)]
 pub struct Telling {
-    /// `Appointment` or `ServiceRequest`.
-    pub of: String,
-    /// Its id.
-    pub id: Uuid,
-    /// Where it stands now.
-    pub status: String,
-    /// Where the answer is to go.
-    pub reply_to: String,
-    /// The conversation.
-    pub correlation: String,
+    /// What it is about.
+    pub news: News,
+    /// Who tells: the service that the booking or referral is for.
+    pub service: Service,
+    /// Whose it is.
+    pub patient: Patient,
+    /// The referral as it is now.
+    pub referral: Referral,
+    /// The appointment as it is now, where the news is about one.
+    pub appointment: Option<Appointment>,
+    /// The message that made what the news is about, and where the answer is to go.
+    pub origin: Origin,
+    /// The bytes of that message.
+    pub original: Option<Vec<u8>>,
     /// When it was decided.
     pub at: Timestamp,
+}
+
+/// What there is to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum News {
+    /// The booking is at another time, or stands again.
+    BookingChanged,
+    /// The booking is cancelled, or should never have been.
+    BookingWithdrawn,
+    /// The patient did not come.
+    DidNotAttend,
+    /// The service has got on with the referral, or will not.
+    Progress,
+}
+
+impl News {
+    /// All of them, for tests of whole tables.
+    pub const ALL: [Self; 4] = [Self::BookingChanged, Self::BookingWithdrawn, Self::DidNotAttend, Self::Progress];
 }

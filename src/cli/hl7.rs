@@ -2,6 +2,7 @@
 //! messages; nothing of it needs a running gateway.
 
 mod convert;
+mod notice;
 mod peer;
 mod show;
 

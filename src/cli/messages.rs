@@ -44,8 +44,6 @@ pub enum FeedCommand {
     List(FeedListArgs),
     /// Count messages by state.
     Counts(Place),
-    /// What whoever made a booking or a referral is to be told of what hospitals changed.
-    Tellings(Place),
 }
 
 /// What `onward messages feed list` takes.
@@ -98,7 +96,6 @@ impl MessagesCommand {
             Self::Counts(place) => counts(place, json)?,
             Self::Feed(FeedCommand::List(args)) => feed_list(args, json)?,
             Self::Feed(FeedCommand::Counts(place)) => feed_counts(place, json)?,
-            Self::Feed(FeedCommand::Tellings(place)) => tellings(place)?,
             Self::Replay(args) => return decide::replay(args, json),
             Self::Skip(args) => return decide::skip(args, json),
             Self::Reroute(args) => return decide::reroute(args, json),
@@ -260,11 +257,6 @@ fn feed_list(args: &FeedListArgs, json: bool) -> anyhow::Result<()> {
 fn feed_counts(place: &Place, json: bool) -> anyhow::Result<()> {
     let (_, store) = place.open_store()?;
     show_counts(store.feed_counts()?, "STATE", json)
-}
-
-fn tellings(place: &Place) -> anyhow::Result<()> {
-    let (_, store) = place.open_store()?;
-    print_json(&store.tellings(usize::MAX)?)
 }
 
 fn counts(place: &Place, json: bool) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tokio_postgres::config::Host;
 
-use super::{ClientAuth, Config, Destination, Mllp, System};
+use super::{ClientAuth, Config, Destination, DestinationKind, Mllp, System};
 use crate::booking::identifier::OdsCode;
 use crate::issue::Severity;
 use crate::pas::channel::Channel;
@@ -98,6 +98,7 @@ impl Config {
         for (index, destination) in self.destination.iter().enumerate() {
             check_destination(&format!("destination[{index}]"), destination, &mut findings);
         }
+        check_referrers(self, &mut findings);
         check_production(self, &mut findings);
         findings.0
     }
@@ -297,6 +298,31 @@ fn check_destination(at: &str, destination: &Destination, findings: &mut Finding
         let half = tls.cert.is_some() != tls.key.is_some();
         findings.error_if(half, format!("{at}.tls"), "cert and key are there together or not at all");
     }
+}
+
+/// Referrers are told over HTTPS only, and each at one place.
+fn check_referrers(config: &Config, findings: &mut Findings) {
+    let mut addresses = Vec::new();
+    for (index, destination) in config.destination.iter().enumerate() {
+        let at = format!("destination[{index}]");
+        let bars = destination.kind == DestinationKind::Bars;
+        let shows = destination.tls.as_ref().is_some_and(|tls| tls.cert.is_some());
+        findings.error_if(bars && !shows, format!("{at}.tls"), "with cert and key is required where kind is bars");
+        let slashed = destination.path.is_empty() || destination.path.starts_with('/');
+        findings.error_if(!slashed, format!("{at}.path"), "must begin with /");
+        let text = "is for destinations whose kind is bars";
+        findings.error_if(!bars && !destination.addresses.is_empty(), format!("{at}.addresses"), text);
+        findings.error_if(!bars && !destination.path.is_empty(), format!("{at}.path"), text);
+        for (number, address) in destination.addresses.iter().enumerate() {
+            let at = format!("{at}.addresses[{number}]");
+            let whole = address.split_once('|').is_some_and(|(system, value)| !system.is_empty() && !value.is_empty());
+            findings.error_if(!whole, &at, "must be <system>|<value>");
+            addresses.push((at, address.as_str()));
+        }
+        let told = config.service.iter().any(|service| service.destination.as_ref() == Some(&destination.name));
+        findings.error_if(bars && told, format!("{at}.kind"), "bars is for referrers; services are told by mllp");
+    }
+    findings.distinct(addresses);
 }
 
 fn check_production(config: &Config, findings: &mut Findings) {

@@ -18,11 +18,17 @@ pub struct Destination {
     pub port: u16,
     /// TLS; without it the connection is in clear, for a private network only.
     pub tls: Option<ClientTls>,
+    /// `bars`: the path before `/$process-message`.
+    pub path: String,
+    /// `bars`: the addresses of the referrers that are told here, as they give them in
+    /// `MessageHeader.source.endpoint`: `https://fhir.nhs.uk/Id/dos-service-id|…` of a system,
+    /// `https://fhir.nhs.uk/Id/ods-organization-code|…` of an organisation.
+    pub addresses: Vec<String>,
     /// Connections at a time. One message is in flight on each; those about one patient keep their order.
     pub connections: usize,
     /// Longest time for a connection to come about, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// Longest wait for an acknowledgement, in milliseconds.
+    /// Longest wait for an acknowledgement or an answer, in milliseconds.
     pub ack_timeout_ms: u64,
     /// First pause after a failed attempt, in milliseconds; it doubles with every further one.
     pub backoff_min_ms: u64,
@@ -42,6 +48,8 @@ impl Default for Destination {
             kind: DestinationKind::Mllp,
             host: String::new(),
             port: 0,
+            path: String::new(),
+            addresses: Vec::new(),
             tls: None,
             connections: 1,
             connect_timeout_ms: 5_000,
@@ -61,6 +69,8 @@ pub enum DestinationKind {
     /// HL7 v2 over MLLP.
     #[default]
     Mllp,
+    /// BaRS messages over HTTPS: a referrer, or the proxy that leads to it.
+    Bars,
 }
 
 /// `[destination.tls]`

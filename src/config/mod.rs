@@ -133,6 +133,14 @@ impl Config {
         toml::to_string(&table).unwrap_or_default()
     }
 
+    /// The addresses of referrers, and the name of the destination that serves each.
+    pub fn addresses(&self) -> Vec<(String, String)> {
+        let of = |it: &Destination| -> Vec<_> {
+            it.addresses.iter().map(|address| (address.clone(), it.name.clone())).collect()
+        };
+        self.destination.iter().flat_map(of).collect()
+    }
+
     /// The destination of this name.
     pub fn destination_find(&self, name: &str) -> Option<&Destination> {
         self.destination.iter().find(|destination| destination.name == name)

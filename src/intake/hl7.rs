@@ -4,6 +4,7 @@
 //! acknowledged has had its effect. What cannot be applied is kept in quarantine with its reason and its place, for a
 //! person ([`Settled`]). A repeat (same channel, MSH-3, MSH-4, MSH-10 and bytes) gets the first answer, byte for byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,9 +12,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::Intake;
+use super::{Intake, Tell};
 use crate::booking::command::Command;
-use crate::booking::decision::{Decision, Refusal};
+use crate::booking::decision::{Change, Decision, Refusal};
 use crate::hl7v2::ack::{Mode, Problem, Reply, Verdict as Acknowledged, framable};
 use crate::hl7v2::batch;
 use crate::hl7v2::delimiters::Delimiters;
@@ -23,7 +24,7 @@ use crate::issue::{Issue, PERSON_DECIDED, Severity};
 use crate::pas::inbound::dialect::Dialect;
 use crate::pas::inbound::reading::Found;
 use crate::pas::inbound::{self, Surroundings};
-use crate::store::{self, Answer, Message, Settles, Verdict, Work};
+use crate::store::{self, Answer, Letter, Message, Settles, Verdict, Work};
 
 /// Longest wait for a message to be durable. Peers send again after ten seconds or more; the connection is closed
 /// before that, so that a late answer is never taken for the next message's.
@@ -32,7 +33,7 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(5);
 const BETWEEN_ANSWERS: u8 = 0x1C;
 
 /// A channel that messages come in by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Feed {
     /// Its name.
     pub channel: String,
@@ -40,6 +41,8 @@ pub struct Feed {
     pub organisation: String,
     /// How its messages are read.
     pub dialect: Dialect,
+    /// Renders what referrers are told of what is said on it.
+    pub tell: Tell,
 }
 
 /// A message that is ready for the store.
@@ -70,9 +73,15 @@ impl Intake {
     }
 
     async fn receive_one(&self, feed: &Feed, body: Vec<u8>) -> Option<Vec<Vec<u8>>> {
-        let Prepared { message, work, accepted } = prepare(feed, body, self.settings.sandbox, None);
+        let settings = &self.settings;
+        let Prepared { message, work, accepted } = prepare(feed, body, settings.sandbox, None);
         let answers = match timeout(DURABLE_WITHIN, self.store.submit(message, work)).await {
-            Ok(Ok(Verdict::Accepted { .. })) => accepted,
+            Ok(Ok(Verdict::Accepted { letters, .. })) => {
+                if 0 < letters {
+                    (settings.wake)();
+                }
+                accepted
+            }
             Ok(Ok(
                 Verdict::Refused { answer, .. } | Verdict::Duplicate { answer, .. } | Verdict::Repeated { answer },
             )) => answer.body.unwrap_or_default(),
@@ -116,7 +125,7 @@ fn batch_answer(batch: &batch::Batch<'_>, answers: &[Vec<u8>]) -> Vec<u8> {
 
 /// Reads a message and says what is to be done with it. `settles`: a person has this quarantined message read again.
 pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settles>) -> Prepared {
-    let now = Timestamp::now();
+    let (now, id) = (Timestamp::now(), Uuid::now_v7());
     let outcome = inbound::read(&body, &feed.dialect, Surroundings { sandbox, now });
     let header = Header::read(&body);
     let problems: Vec<Problem<'_>> = outcome.found.iter().map(problem).collect();
@@ -128,13 +137,13 @@ pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settle
         Some(event) => {
             let command = Box::new(Command::Feed(Box::new(event)));
             let refused = answers(Acknowledged::Error, &[]);
-            Work::Decide { command, answer: decided(accepted.clone(), refused) }
+            Work::Decide { command, answer: decided(id, accepted.clone(), refused, &feed.tell) }
         }
         None => Work::Refuse(kept(answers(outcome.verdict, &problems))),
     };
     let decided_by_a_person = settles.iter().map(|_| Issue::new(&PERSON_DECIDED, ""));
     let message = Message {
-        id: Uuid::now_v7(),
+        id,
         received_at: now,
         channel: if settles.is_some() { "cli" } else { "mllp" },
         caller: feed.channel.clone(),
@@ -170,12 +179,23 @@ pub fn skip(settles: Settles) -> (Message, Work) {
     (message, Work::Decide { command: Box::new(Command::Skip), answer })
 }
 
-/// What was held for a person here is safe, and nothing that its sender could mend.
-fn decided(accepted: Vec<u8>, refused: Vec<u8>) -> store::AnswerFn {
+/// What was held for a person here is safe, and nothing that its sender could mend. Referrers are told in the same
+/// transaction, so that no change goes untold and none is told twice.
+fn decided(message: Uuid, accepted: Vec<u8>, refused: Vec<u8>, tell: &Tell) -> store::AnswerFn {
+    let tell = Arc::clone(tell);
     Box::new(move |result: &Result<Decision, Refusal>| match result {
         Err(refusal) if !refusal.alarm => kept(refused.clone()),
-        Ok(_) | Err(_) => kept(accepted.clone()),
+        Err(_) => kept(accepted.clone()),
+        Ok(decision) => Answer { letters: letters(decision, message, &tell), ..kept(accepted.clone()) },
     })
+}
+
+fn letters(decision: &Decision, message: Uuid, tell: &Tell) -> Vec<Letter> {
+    let tellings = decision.changes.iter().filter_map(|change| match change {
+        Change::Tell(telling) => tell(telling, message),
+        _ => None,
+    });
+    tellings.collect()
 }
 
 fn kept(answers: Vec<u8>) -> Answer {

@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::backoff::Backoff;
-use crate::config;
+use crate::config::{self, DestinationKind};
 
 /// Another system that letters are delivered to.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Destination {
     /// How long other gateways leave a letter alone that this one has taken: longer than any attempt lasts.
     pub fn lease(&self) -> Duration {
         const SPARE: Duration = Duration::from_secs(15);
-        let Adapter::Mllp(peer) = &self.adapter;
+        let peer = self.adapter.peer();
         peer.connect_timeout + peer.ack_timeout + SPARE
     }
 }
@@ -43,6 +43,37 @@ impl Destination {
 pub enum Adapter {
     /// HL7 v2 over MLLP, perhaps in TLS.
     Mllp(Peer),
+    /// BaRS messages over HTTPS.
+    Bars(Site),
+}
+
+impl Adapter {
+    /// The other end.
+    fn peer(&self) -> &Peer {
+        match self {
+            Self::Mllp(peer) => peer,
+            Self::Bars(site) => &site.peer,
+        }
+    }
+}
+
+/// Where BaRS messages are posted to.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The other end.
+    pub peer: Peer,
+    /// The `Host` header.
+    pub host: String,
+    /// The path before `/$process-message`.
+    pub path: String,
+}
+
+impl Site {
+    /// A site at a path of a peer.
+    pub fn new(peer: Peer, path: &str) -> Self {
+        let host = if peer.port == 443 { peer.host.clone() } else { format!("{}:{}", peer.host, peer.port) };
+        Self { peer, host, path: path.trim_end_matches('/').to_owned() }
+    }
 }
 
 /// The other end of MLLP.
@@ -97,7 +128,12 @@ impl Destination {
             ack_timeout: Duration::from_millis(config.ack_timeout_ms),
             ..Peer::new(&config.host, config.port)
         };
+        let adapter = match config.kind {
+            DestinationKind::Mllp => Adapter::Mllp(peer.clone()),
+            DestinationKind::Bars => Adapter::Bars(Site::new(peer.clone(), &config.path)),
+        };
         Self {
+            adapter,
             connections: config.connections.max(1),
             backoff: Backoff {
                 min: Duration::from_millis(config.backoff_min_ms),

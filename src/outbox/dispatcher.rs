@@ -27,8 +27,8 @@ use uuid::Uuid;
 use super::backoff::chance;
 use super::destination::{Adapter, Destination};
 use super::health::Pulse;
-use super::mllp::Line;
 use super::outcome::Outcome;
+use super::{https, mllp};
 use crate::store::{OutboxRow, Pending, Settlement, Store, StoreError};
 use crate::telemetry::metric;
 
@@ -73,6 +73,13 @@ pub(super) struct Dispatcher {
     /// Attempts without an answer, in a row.
     failures: u32,
     paused_until: Option<Instant>,
+}
+
+/// A connection of either kind; which one is open follows from the destination.
+#[derive(Default)]
+struct Line {
+    mllp: mllp::Line,
+    https: https::Line,
 }
 
 /// A letter whose attempt is over.
@@ -261,6 +268,11 @@ impl Dispatcher {
         self.shared.pulse.note(outcome, Timestamp::now());
         if outcome.is_answered() {
             histogram!(metric::DELIVERY_SECONDS, "destination" => destination).record(elapsed);
+        }
+        if let Some(pause) = outcome.pause() {
+            self.fail();
+            self.paused_until = self.paused_until.max(Some(Instant::now() + pause));
+        } else if outcome.is_answered() {
             self.failures = 0;
             self.paused_until = None;
         } else if !matches!(outcome, Outcome::Unsendable { .. }) {
@@ -331,7 +343,8 @@ async fn fetch(
 async fn fly(destination: Arc<Destination>, mut line: Line, letter: OutboxRow, body: Vec<u8>) -> Landing {
     let begun = Instant::now();
     let outcome = match &destination.adapter {
-        Adapter::Mllp(peer) => line.deliver(peer, &letter.control_id, &body).await,
+        Adapter::Mllp(peer) => line.mllp.deliver(peer, &letter.control_id, &body).await,
+        Adapter::Bars(site) => line.https.deliver(site, &body).await,
     };
     Landing { line, letter, outcome, elapsed: begun.elapsed() }
 }

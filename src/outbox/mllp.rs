@@ -3,25 +3,18 @@
 //! An answer counts only if its MSA-2 is the MSH-10 that was sent: a late answer to an earlier message must never
 //! settle a later one. After a time-out the connection is closed for the same reason.
 
-use std::io;
-use std::net::SocketAddr;
-
 use futures_util::{FutureExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_util::codec::FramedRead;
 use tracing::debug;
 
+use super::connect::{Transport, connect, text};
 use super::destination::Peer;
 use super::outcome::Outcome;
 use crate::hl7v2::ack::{Mode, Received, Verdict};
 use crate::hl7v2::frame::{FrameError, Mllp, wrap};
 use crate::hl7v2::header::Header;
-
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// A connection that is opened when it is needed and kept while it works.
 #[derive(Default)]
@@ -57,8 +50,7 @@ impl Line {
         {
             return Ok(line);
         }
-        let transport = timeout(peer.connect_timeout, connect(peer)).await;
-        let transport = transport.map_err(|_| "timeout while connecting".to_owned())?.map_err(|error| text(&error))?;
+        let transport = connect(peer).await?;
         Ok(FramedRead::new(transport, Mllp::default()))
     }
 }
@@ -78,8 +70,7 @@ fn is_alive(line: &mut FramedRead<Box<dyn Transport>, Mllp>) -> bool {
 /// Sends messages one after the other on one connection, for whoever tries a peer out: each waits for the answer to
 /// exactly its control id. `each` is given every answer that comes, with the number of the message.
 pub async fn send_all(peer: &Peer, messages: &[Vec<u8>], mut each: impl FnMut(usize, &[u8])) -> Result<(), String> {
-    let transport = timeout(peer.connect_timeout, connect(peer)).await;
-    let transport = transport.map_err(|_| "timeout while connecting".to_owned())?.map_err(|error| text(&error))?;
+    let transport = connect(peer).await?;
     let mut line = FramedRead::new(transport, Mllp::default());
     for (number, message) in messages.iter().enumerate() {
         let frame = wrap(message).map_err(|error| error.to_string())?;
@@ -119,40 +110,5 @@ async fn exchange(
                 _ => debug!("An answer to something else was ignored"),
             },
         }
-    }
-}
-
-async fn connect(peer: &Peer) -> io::Result<Box<dyn Transport>> {
-    let stream = connect_tcp(peer).await?;
-    stream.set_nodelay(true)?;
-    let Some(tls) = &peer.tls else { return Ok(Box::new(stream)) };
-    let connector = TlsConnector::from((tls.config)());
-    Ok(Box::new(connector.connect(tls.server_name.clone(), stream).await?))
-}
-
-/// Tries every address of the host. Keep-alive, because hospital systems are silent all night and firewalls in
-/// between forget.
-async fn connect_tcp(peer: &Peer) -> io::Result<TcpStream> {
-    let mut failure = io::Error::from(io::ErrorKind::NotFound);
-    for addr in lookup_host((peer.host.as_str(), peer.port)).await? {
-        match connect_addr(addr).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-async fn connect_addr(addr: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_keepalive(true)?;
-    socket.connect(addr).await
-}
-
-/// What the operator reads: the reason of TLS where it is one, or else the kind of error.
-fn text(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(tls) => format!("TLS: {tls}"),
-        None => error.kind().to_string(),
     }
 }

@@ -1,7 +1,7 @@
 //! Delivery: every letter is sent, in order per patient, until the other side has confirmed it or a person is told.
 //!
-//! One `dispatcher` per destination; what it decides is read from `outcome`, how it speaks is an adapter (MLLP:
-//! `mllp`). A letter is settled in the store before the next of its key is sent, and every attempt sends the same
+//! One `dispatcher` per destination; what it decides is read from `outcome`, how it speaks is an adapter (HL7 v2:
+//! `mllp`; BaRS: `https`). A letter is settled in the store before the next of its key is sent, and every attempt sends the same
 //! bytes, so that a restart at any moment repeats at worst what the receiver can tell by its control id.
 
 use std::sync::Arc;
@@ -12,9 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::store::Store;
 
 pub mod backoff;
+mod connect;
 pub mod destination;
 mod dispatcher;
 pub mod health;
+mod https;
 pub mod mllp;
 mod outcome;
 

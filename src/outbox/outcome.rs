@@ -1,5 +1,7 @@
 //! What became of an attempt, and what follows from it for the letter.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::destination::Destination;
@@ -18,6 +20,10 @@ pub(super) enum Outcome {
     Refused { failure: String },
     /// The other side does not take it now: AR or CR, or an answer that nobody understands.
     Deferred { failure: String },
+    /// It failed there for now: 408, 425, most of 5xx. `after`: the pause that is asked for.
+    Failing { failure: String, after: Option<Duration> },
+    /// The other side takes nothing now: 429, 502, 503, 504.
+    Busy { failure: String, after: Option<Duration> },
     /// It may have arrived: there was no answer.
     Lost { failure: String },
     /// It cannot have arrived: there was no connection.
@@ -49,6 +55,8 @@ impl Outcome {
             Self::Delivered { .. } => None,
             Self::Refused { failure }
             | Self::Deferred { failure }
+            | Self::Failing { failure, .. }
+            | Self::Busy { failure, .. }
             | Self::Lost { failure }
             | Self::Unreachable { failure }
             | Self::Unsendable { failure } => Some(failure),
@@ -59,7 +67,10 @@ impl Outcome {
     pub(super) fn answer(&self) -> Option<&str> {
         match self {
             Self::Delivered { code } => Some(code),
-            Self::Refused { failure } | Self::Deferred { failure } => Some(failure),
+            Self::Refused { failure }
+            | Self::Deferred { failure }
+            | Self::Failing { failure, .. }
+            | Self::Busy { failure, .. } => Some(failure),
             _ => None,
         }
     }
@@ -70,9 +81,19 @@ impl Outcome {
             Self::Delivered { .. } => "delivered",
             Self::Refused { .. } => "refused",
             Self::Deferred { .. } => "deferred",
+            Self::Failing { .. } => "failing",
+            Self::Busy { .. } => "busy",
             Self::Lost { .. } => "lost",
             Self::Unreachable { .. } => "unreachable",
             Self::Unsendable { .. } => "unsendable",
+        }
+    }
+
+    /// How long nothing at all is to be sent, where the other side said that it takes nothing: at least this.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { after, .. } => Some(after.unwrap_or_default()),
+            _ => None,
         }
     }
 
@@ -84,14 +105,19 @@ impl Outcome {
         now: Timestamp,
         chance: f64,
     ) -> Option<Settlement> {
-        let due_at = || {
+        let due_after = |asked: Option<Duration>| {
             let pause = destination.backoff.pause(letter.attempts.saturating_add(1), chance);
+            let pause = asked.map_or(pause, |asked| pause.max(asked));
             now + SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_hours(1))
         };
+        let due_at = || due_after(None);
         Some(match self.clone() {
             Self::Delivered { .. } => Settlement::Delivered,
             Self::Refused { failure } | Self::Unsendable { failure } => Settlement::Parked { failure },
             Self::Lost { failure } => Settlement::Retry { failure, due_at: due_at() },
+            Self::Failing { failure, after } | Self::Busy { failure, after } => {
+                Settlement::Retry { failure, due_at: due_after(after) }
+            }
             Self::Deferred { failure } => {
                 let (count, failure) = deferrals(letter, &failure, destination.ar_attempts_max);
                 match count >= destination.ar_attempts_max {

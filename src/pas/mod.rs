@@ -25,6 +25,8 @@ mod siu_s12;
 mod siu_s13;
 mod siu_s14;
 mod siu_s15;
+mod siu_s17;
+mod siu_s26;
 
 pub mod simulator;
 
@@ -34,8 +36,17 @@ mod golden;
 use channel::Channel;
 
 /// Every message that is sent.
-pub const ALL: &[Kind] =
-    &[ref_i12::KIND, ref_i13::KIND, ref_i14::KIND, siu_s12::KIND, siu_s13::KIND, siu_s14::KIND, siu_s15::KIND];
+pub const ALL: &[Kind] = &[
+    ref_i12::KIND,
+    ref_i13::KIND,
+    ref_i14::KIND,
+    siu_s12::KIND,
+    siu_s13::KIND,
+    siu_s14::KIND,
+    siu_s15::KIND,
+    siu_s17::KIND,
+    siu_s26::KIND,
+];
 
 /// A kind of message.
 #[derive(Debug)]
@@ -105,6 +116,8 @@ pub fn kind_of(notice: NoticeKind) -> &'static Kind {
         NoticeKind::Rescheduled => &siu_s13::KIND,
         NoticeKind::BookingAmended => &siu_s14::KIND,
         NoticeKind::BookingCancelled => &siu_s15::KIND,
+        NoticeKind::BookingDeleted => &siu_s17::KIND,
+        NoticeKind::NotAttended => &siu_s26::KIND,
     }
 }
 
@@ -142,7 +155,7 @@ pub fn support_table() -> String {
 mod tests {
     use super::*;
 
-    const NOTICES: [NoticeKind; 7] = [
+    const NOTICES: [NoticeKind; 9] = [
         NoticeKind::ReferralPlaced,
         NoticeKind::ReferralAmended,
         NoticeKind::ReferralCancelled,
@@ -150,6 +163,8 @@ mod tests {
         NoticeKind::Rescheduled,
         NoticeKind::BookingAmended,
         NoticeKind::BookingCancelled,
+        NoticeKind::BookingDeleted,
+        NoticeKind::NotAttended,
     ];
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) const KIND: Kind = Kind {
     body: |writer, draft| body(writer, draft, Action::Add),
 };
 
-/// The segments of all four messages about bookings: they differ in what happens to what is taken up.
+/// The segments of all messages about bookings: they differ in what happens to what is taken up.
 pub(super) fn body(writer: &mut Writer, draft: &Draft<'_>, action: Action) -> Result<(), RenderError> {
     let appointment = draft.appointment()?;
     segment::sch(writer, draft, appointment);

@@ -42,6 +42,7 @@ macro_rules! contract_tests {
             letters_of_one_key_go_in_order
             a_letter_that_was_taken_is_settled
             a_parked_letter_holds_up_only_its_key
+            letters_go_another_way_in_their_order
             a_settled_letter_stays_settled
             a_letter_parked_while_being_sent_stays_parked
             depth_counts_what_there_is
@@ -413,6 +414,32 @@ pub(crate) fn a_parked_letter_holds_up_only_its_key(store: &dyn Store) {
     assert_eq!(events(store, "pas"), ["a2", "b1"]);
     let parked = Page { state: Some("superseded".into()), ..all() };
     assert_eq!(store.outbox_list(&parked).unwrap()[0].failure.as_deref(), Some("by telephone"));
+}
+
+pub(crate) fn letters_go_another_way_in_their_order(store: &dyn Store) {
+    let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+    post(store, vec![letter("new", a, "a0"), letter("old", a, "a1"), letter("old", a, "a2"), letter("old", b, "b1")]);
+    let mut rows = store.outbox_list(&Page { destination: Some("old".into()), ..all() }).unwrap();
+    rows.sort_by_key(|row| row.id);
+    for row in &rows {
+        wait(store.outbox_settle(row.id, Settlement::Redirected { destination: "new".into() })).unwrap();
+    }
+    assert_eq!((events(store, "old"), events(store, "new")), (vec![], vec!["a0".to_owned(), "b1".to_owned()]));
+    let queued = |name: &str| {
+        let depths = store.outbox_depth().unwrap();
+        depths.iter().find(|depth| depth.destination == name).map(|depth| depth.queued)
+    };
+    assert_eq!((queued("old"), queued("new")), (Some(0), Some(4)));
+    for next in ["a1", "a2"] {
+        let mut open = store.outbox_list(&Page { state: Some("queued".into()), ..all() }).unwrap();
+        open.sort_by_key(|row| row.id);
+        let first = open.iter().find(|row| row.key == a).unwrap().id;
+        wait(store.outbox_settle(first, Settlement::Delivered)).unwrap();
+        assert_eq!(events(store, "new"), [next, "b1"]);
+    }
+    let delivered = Page { state: Some("delivered".into()), ..all() };
+    let settled = store.outbox_list(&delivered).unwrap()[0].id;
+    assert!(wait(store.outbox_settle(settled, Settlement::Redirected { destination: "old".into() })).is_err());
 }
 
 pub(crate) fn a_settled_letter_stays_settled(store: &dyn Store) {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::booking::appointment::Appointment;
 use crate::booking::command::{Command, Subject};
 use crate::booking::decision::{Decision, Refusal, State};
-use crate::booking::feed::{Effect, Telling};
+use crate::booking::feed::Effect;
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use crate::booking::index::{Alike, Likeness, Link, Task, TaskState};
 use crate::booking::nhs_number::NhsNumber;
@@ -335,6 +335,8 @@ pub enum Settlement {
     Requeue,
     /// A person: never send it; later letters may go.
     Superseded { reason: String },
+    /// It goes to another destination, behind what is there already for its key.
+    Redirected { destination: String },
 }
 
 /// How much is in the outbox.
@@ -509,8 +511,6 @@ pub trait Store: Send + Sync {
     fn feed_find(&self, message: Uuid) -> Result<Option<FeedRow>, StoreError>;
     /// How many messages of feeds are in each state.
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
-    /// What referrers are to be told of what hospitals changed, oldest first.
-    fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError>;
 
     /// All records that are linked to this one, the one that stands for the person first; none: there is no such one.
     fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError>;

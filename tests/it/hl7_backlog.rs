@@ -44,7 +44,8 @@ async fn a_long_past_delays_no_start_and_takes_up_no_memory() {
         onward::store::sqlite::Options { rules: Rules { sandbox: true, ..Default::default() }, ..Default::default() };
     let store = SqliteStore::open(&gateway.path("onward.db"), options, decide).unwrap();
     let dialect = Dialect::shipped("itk").unwrap();
-    let feed = Feed { channel: "pas-feed".into(), organisation: "RZ9".into(), dialect };
+    let feed =
+        Feed { channel: "pas-feed".into(), organisation: "RZ9".into(), dialect, tell: crate::referrers::nobody() };
     for first in (0..2 * count).step_by(500) {
         let submitted = (first..(first + 500).min(2 * count)).map(|n| {
             let prepared = prepare(&feed, message(n), true, None);

@@ -102,7 +102,11 @@ impl Bench {
         let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
         let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
         let dialect = Dialect::read(&settings.parse().unwrap()).unwrap();
-        Self { _dir: dir, store, feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect } }
+        Self {
+            _dir: dir,
+            store,
+            feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect, tell: crate::referrers::nobody() },
+        }
     }
 
     async fn take(&self, message: &[u8]) -> (Vec<String>, String, Option<Decision>) {
@@ -312,7 +316,7 @@ fn conversion_agrees_with_another_converter_element_by_element() {
         }
         let message = fs::read(folder.join(row[0])).unwrap();
         let theirs: Value = serde_json::from_slice(&fs::read(folder.join(row[16])).unwrap()).unwrap();
-        let ours = to_fhir(&message, &dialect, true).unwrap_or_else(|found| panic!("{}: {found:?}", row[0])).bundle;
+        let ours = to_fhir(&message, &dialect, true).unwrap_or_else(|found| panic!("{}: {found:?}", row[0]));
         bundles += 1;
         for (kind, name, _) in ELEMENTS {
             let of = |bundle: &Value| -> Option<Value> {

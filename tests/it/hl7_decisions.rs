@@ -36,7 +36,7 @@ fn quarantine(count: u32) -> (TempDir, Vec<String>) {
     let options = Options { rules: Rules { sandbox: true, ..Default::default() }, ..Options::default() };
     let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
     let dialect = Dialect::read(&"types = [\"SIU\"]".parse().unwrap()).unwrap();
-    let feed = Feed { channel: "pas".into(), organisation: "RZ9".into(), dialect };
+    let feed = Feed { channel: "pas".into(), organisation: "RZ9".into(), dialect, tell: crate::referrers::nobody() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ids = (0..count).map(|n| {
         let prepared = prepare(&feed, admission(n).into_bytes(), true, None);

@@ -103,7 +103,7 @@ fn every_event_has_a_message() {
 
 /// Errors in what a message is converted to, as code and place; `None`: it cannot be converted.
 fn wrong(library: &Library, message: &[u8], dialect: &Dialect) -> Option<Vec<String>> {
-    let bundle = to_fhir(message, dialect, true).ok()?.bundle;
+    let bundle = to_fhir(message, dialect, true).ok()?;
     let text = bundle.to_string().into_bytes();
     let tape = library.validator.read(&text, &Limits::default()).unwrap();
     let issues = library.validator.check(&tape, &Request::default()).issues;
@@ -134,7 +134,7 @@ fn what_is_converted_is_valid() {
     println!("{converted} messages converted");
     assert!(found.is_empty(), "{} errors:\n{}", found.len(), found.join("\n"));
     let resources = |message: &[u8]| -> Vec<Value> {
-        let bundle = to_fhir(message, &itk, true).unwrap().bundle;
+        let bundle = to_fhir(message, &itk, true).unwrap();
         bundle["entry"].as_array().unwrap().iter().map(|entry| entry["resource"]["resourceType"].clone()).collect()
     };
     let messages = messages();

@@ -93,7 +93,7 @@ async fn end(messages: &[String]) -> (Value, usize) {
     let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
     let store = SqliteStore::open(&file, options, decide).unwrap();
     let dialect = Dialect::shipped("itk").unwrap();
-    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };
+    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect, tell: crate::referrers::nobody() };
     let mut asked = 0;
     for message in messages {
         let prepared = prepare(&feed, message.clone().into_bytes(), true, None);

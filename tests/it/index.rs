@@ -85,7 +85,7 @@ fn booked(minute: u32, booking: &str, who: &Who) -> String {
 
 pub(crate) fn send_at(fresh: &Fresh, text: &str, at: Option<Timestamp>) -> Result<Verdict, StoreError> {
     let dialect = Dialect::shipped("itk").unwrap();
-    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };
+    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect, tell: crate::referrers::nobody() };
     let mut prepared = prepare(&feed, text.as_bytes().to_vec(), true, None);
     prepared.message.received_at = at.unwrap_or(prepared.message.received_at);
     run(fresh.store.submit(prepared.message, prepared.work))
@@ -151,7 +151,7 @@ fn what_is_certain_is_linked_and_the_record_stays_as_it_came() {
 fn a_hundred_first_messages_at_once_make_one_person() {
     let fresh = fresh(0);
     let dialect = Dialect::shipped("itk").unwrap();
-    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };
+    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect, tell: crate::referrers::nobody() };
     let pending: Vec<_> = (0..100)
         .map(|number| {
             let text = message(number % 60, "ADT^A28", &[&PRIYA.numbered(&format!("P{number}")).pid()]);
@@ -171,7 +171,7 @@ fn two_who_are_nearly_the_same_and_come_together_are_both_seen() {
     let ruth = Who { nhs: "9990000018", ..PRIYA.numbered("P1") };
     let other = Who { nhs: "9990000026", ..PRIYA.numbered("P2") };
     let dialect = Dialect::shipped("itk").unwrap();
-    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect };
+    let feed = Feed { channel: "pas".into(), organisation: "RXX".into(), dialect, tell: crate::referrers::nobody() };
     let both = [ruth, other].map(|who| {
         let prepared = prepare(&feed, message(0, "ADT^A28", &[&who.pid()]).into_bytes(), true, None);
         fresh.store.submit(prepared.message, prepared.work)

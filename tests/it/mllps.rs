@@ -21,14 +21,14 @@ use tokio_util::task::TaskTracker;
 use crate::outbox::{World, all, destination};
 
 /// An authority, and what it vouches for on both sides.
-struct Pki {
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
+pub(crate) struct Pki {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) client: Arc<ClientConfig>,
     /// Trusts the server, but has nothing to show for itself.
     stranger: Arc<ClientConfig>,
 }
 
-fn pki() -> Pki {
+pub(crate) fn pki() -> Pki {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();

@@ -77,6 +77,10 @@ impl World {
         rows
     }
 
+    pub(crate) fn letter(&self, control_id: &str) -> OutboxRow {
+        self.rows().into_iter().find(|row| row.control_id == control_id).unwrap()
+    }
+
     pub(crate) fn row(&self, key: u32, number: u32) -> OutboxRow {
         self.rows().into_iter().find(|row| row.control_id == control_id(key, number)).unwrap()
     }

@@ -137,9 +137,6 @@ impl Store for FakeStore {
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         unimplemented!()
     }
-    fn tellings(&self, _: usize) -> Result<Vec<onward::booking::feed::Telling>, StoreError> {
-        unimplemented!()
-    }
     fn patient_records(&self, _: PatientId) -> Outcome<Vec<Patient>> {
         unimplemented!()
     }

@@ -9,7 +9,7 @@ use super::{
     AppointmentAction, ReferralAction, appointment_permits, newer_origin, not_stale, open_service, referral_permits,
     refuse,
 };
-use crate::booking::appointment::Appointment;
+use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::{AmendBooking, Book, CancelBooking, Reschedule, Subject};
 use crate::booking::decision::{Change, Decision, Notice, NoticeKind, Refusal, State};
 use crate::booking::identifier::{ServiceId, SlotId};
@@ -189,7 +189,8 @@ pub(super) fn cancel(it: &CancelBooking, state: &State, now: Timestamp) -> Resul
     changes.push(write_referral(&referral, None, None));
     let Some(service) = state.service.as_ref() else { return Err(refuse(&BOOKING_MISSING, TARGET)) };
     let outcome = Outcome { person, service, referral, appointment, changes, warnings: Vec::new(), now };
-    Ok(decided(NoticeKind::BookingCancelled, outcome))
+    let mistaken = it.status == AppointmentStatus::EnteredInError;
+    Ok(decided(if mistaken { NoticeKind::BookingDeleted } else { NoticeKind::BookingCancelled }, outcome))
 }
 
 /// The appointment that a message names, of the person and at the service that it says.

@@ -191,6 +191,8 @@ mod tests {
         Some(Ubrn::parse(digits).unwrap())
     }
 
+    type Differs<'c> = &'c dyn Fn(&mut Referral);
+
     /// What a second referral of the same person differs in, and what that makes of the two.
     #[test]
     fn referrals_are_one_by_number_or_alike_by_what_they_are_for() {
@@ -204,7 +206,7 @@ mod tests {
             reason_text: None,
             ..placing(&world(), 0, 0).referral
         };
-        let other = |change: &dyn Fn(&mut Referral)| {
+        let other = |change: Differs<'_>| {
             let mut second = Referral { id: ReferralId(Uuid::nil()), ubrn: ubrn("000000070002"), ..first.clone() };
             change(&mut second);
             referrals_compared(&second, &first).map(|it| it.likeness)
@@ -214,7 +216,7 @@ mod tests {
         let unlike = |it: &mut Referral| it.reasons.clear();
         let urgent = |it: &mut Referral| it.priority = Some(Priority::Urgent);
         let own = Identifier { system: "urn:own".into(), value: "7".into() };
-        let cases: [(&dyn Fn(&mut Referral), Option<Likeness>); 10] = [
+        let cases: [(Differs<'_>, Option<Likeness>); 10] = [
             (&same_number, Some(Likeness::Certain)),
             (
                 &|it| {

@@ -24,21 +24,25 @@ pub(super) fn record(it: &RecordResponse, state: &State, now: Timestamp) -> Resu
     let missed = missed_appointment(it, state, held);
     let current = missed.as_ref().or(state.referral_appointment.as_ref()).filter(|held| held.status.is_current());
     let mut changes = vec![write_referral(&referral, current, None)];
-    changes.extend(missed.map(|appointment| Change::Appointment { appointment, carried: None }));
-    let notice = state.service.as_ref().map(|service| Notice {
-        kind: NoticeKind::ReferralAmended,
-        service: service.clone(),
-        patient: person.patient.clone(),
-        referral: referral.clone(),
-        appointment: None,
-        at: now,
-    });
+    changes.extend(missed.clone().map(|appointment| Change::Appointment { appointment, carried: None }));
+    let notice = |kind, appointment: Option<&Appointment>| {
+        state.service.as_ref().map(|service| Notice {
+            kind,
+            service: service.clone(),
+            patient: person.patient.clone(),
+            referral: referral.clone(),
+            appointment: appointment.cloned(),
+            at: now,
+        })
+    };
+    let not_attended = missed.as_ref().and_then(|missed| notice(NoticeKind::NotAttended, Some(missed)));
+    let notices = notice(NoticeKind::ReferralAmended, None).into_iter().chain(not_attended).collect();
     Ok(Decision {
         patient: Some(person.patient),
         referral: Some(referral),
         appointment: None,
         changes: person.changes.into_iter().chain(changes).collect(),
-        notices: notice.into_iter().collect(),
+        notices,
         warnings: Vec::new(),
         effect: Default::default(),
     })

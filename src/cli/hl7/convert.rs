@@ -1,23 +1,18 @@
 //! HL7 v2 to FHIR R4 and back, with a report of what was translated and what stays in the original only.
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::notice::{self, Hints};
 use super::{DialectArgs, FilesArgs, lines, messages, print_list};
-use crate::bars::headers::Headers;
-use crate::bars::{check, translate};
-use crate::booking::command::Command;
-use crate::booking::decision::{Notice, NoticeKind};
+use crate::bars::report::{Report, report};
+use crate::booking::decision::NoticeKind;
 use crate::booking::identifier::OdsCode;
-use crate::booking::patient::Patient;
-use crate::booking::service::Service;
 use crate::cli::{CallerFault, print, print_bytes, say};
-use crate::issue::Issues;
 use crate::pas;
 use crate::pas::channel::Channel;
-use crate::pas::inbound::convert::{Converted, to_fhir};
+use crate::pas::inbound::convert::{Account, account, to_fhir};
 
 /// What `onward hl7 convert` takes.
 #[derive(Debug, Args)]
@@ -28,10 +23,16 @@ pub struct ConvertArgs {
     /// Say what was translated and what was not, on standard error
     #[arg(long)]
     pub report: bool,
+    /// What happened, as `SIU^S13`, where the resources alone do not say it
+    #[arg(long, value_name = "EVENT")]
+    pub event: Option<String>,
+    /// ODS code of who provides the service, where the resources do not say it
+    #[arg(long, value_name = "CODE")]
+    pub organisation: Option<String>,
     /// How the sender differs.
     #[command(flatten)]
     pub dialect: DialectArgs,
-    /// Files with messages: HL7 v2 to make FHIR of, BaRS message Bundles to make HL7 v2 of.
+    /// Files with messages: HL7 v2 to make FHIR of; BaRS messages, other Bundles or single resources to make HL7 v2 of.
     #[command(flatten)]
     pub files: FilesArgs,
 }
@@ -53,14 +54,14 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<i32> {
 }
 
 fn fhir(args: &ConvertArgs) -> anyhow::Result<i32> {
-    let dialect = args.dialect.read()?;
+    let (dialect, sandbox) = (args.dialect.read()?, !args.dialect.production);
     let (mut bundles, mut failed) = (Vec::new(), 0);
     for bytes in messages(&args.files)? {
-        match to_fhir(&bytes, &dialect, !args.dialect.production) {
-            Ok(Converted { bundle, mapped, carried }) => {
+        match to_fhir(&bytes, &dialect, sandbox) {
+            Ok(bundle) => {
                 if args.report {
-                    let list = |places: &[String]| places.join(" ");
-                    say(&format!("translated: {}\ncarried in the message only: {}", list(&mapped), list(&carried)));
+                    let Account { mapped, carried, dropped } = account(&bytes, &dialect, sandbox);
+                    say_report(&mapped, &carried, &dropped);
                 }
                 bundles.push(bundle);
             }
@@ -77,15 +78,20 @@ fn fhir(args: &ConvertArgs) -> anyhow::Result<i32> {
     Ok(i32::from(failed > 0))
 }
 
-/// A BaRS message Bundle as the letters that its service's hospital would get.
+/// FHIR resources as the message that a hospital would get of them.
 fn hl7v2(args: &ConvertArgs) -> anyhow::Result<i32> {
+    let fault = |error: String| CallerFault(error);
+    let kind = args.event.as_deref().map(event).transpose().map_err(fault)?;
+    let organisation = args.organisation.as_deref().map(OdsCode::parse).transpose();
+    let hints = Hints { kind, organisation: organisation.map_err(|error| CallerFault(error.to_string()))? };
     for file in &args.files.files {
         let bytes = super::input(file)?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| CallerFault(error.to_string()))?;
-        let message = letter(&value).map_err(CallerFault)?;
+        let notice = notice::read(&value, &hints).map_err(fault)?;
+        let message = pas::render(&notice, &Channel::default(), Uuid::nil())?.body;
         if args.report {
-            let report = crate::bars::report::report(&value);
-            say(&json!({ "translated": report.mapped, "carried in the original only": report.carried }).to_string());
+            let Report { mapped, carried } = report(&value);
+            say_report(&mapped.into_keys().collect::<Vec<_>>(), &carried.into_keys().collect::<Vec<_>>(), &[]);
         }
         match args.files.files.len() {
             1 => print_bytes(&message)?,
@@ -95,42 +101,20 @@ fn hl7v2(args: &ConvertArgs) -> anyhow::Result<i32> {
     Ok(0)
 }
 
-/// The letter that a BaRS message would cause, to a hospital with the usual settings.
-fn letter(bundle: &Value) -> Result<Vec<u8>, String> {
-    let (checked, found) = check::check(bundle, &Headers::default());
-    let first = |issues: &Issues| issues.errors().next().map(ToString::to_string).unwrap_or_default();
-    let checked = checked.ok_or_else(|| first(&found))?;
-    let context = translate::Context { correlation: String::new(), now: Timestamp::now(), sandbox: true };
-    let (translated, found) = translate::translate(&checked, &context);
-    let (command, _) = translated.ok_or_else(|| first(&found))?;
-    let notice =
-        notice(command, context.now).ok_or("only new and changed referrals and bookings say enough by themselves")?;
-    let rendered = pas::render(&notice, &Channel::default(), Uuid::nil()).map_err(|error| error.to_string())?;
-    Ok(rendered.body)
+/// `S13` or `SIU^S13`.
+fn event(name: &str) -> Result<NoticeKind, String> {
+    let known = |kind: &&pas::Kind| kind.event == name || kind.event.split('^').nth(1) == Some(name);
+    let all = || pas::ALL.iter().map(|kind| kind.event).collect::<Vec<_>>().join(", ");
+    pas::ALL.iter().find(known).map(|kind| kind.notice).ok_or_else(|| format!("--event is one of {}", all()))
 }
 
-/// What a hospital is told of it, as if it were the first word about it.
-fn notice(command: Command, at: Timestamp) -> Option<Notice> {
-    let (kind, subject, referral, appointment) = match command {
-        Command::PlaceReferral(it) => (NoticeKind::ReferralPlaced, it.subject, it.referral, None),
-        Command::AmendReferral(it) => (NoticeKind::ReferralAmended, it.subject, it.referral, None),
-        Command::Book(it) => (NoticeKind::Booked, it.subject, it.awaited, Some(it.appointment)),
-        _ => return None,
-    };
-    let patient = Patient {
-        id: subject.candidate,
-        nhs_number: subject.nhs_number,
-        demographics: subject.demographics,
-        replaced_by: None,
-    };
-    let service = Service {
-        id: referral.service.clone(),
-        name: String::new(),
-        organisation: OdsCode::parse("X26").ok()?,
-        use_cases: Vec::new(),
-        treatment_function: None,
-        destination: None,
-        closed: false,
-    };
-    Some(Notice { kind, service, patient, referral, appointment, at })
+/// What became of each field or element. Nothing is dropped but what the settings say means nothing.
+fn say_report(mapped: &[String], carried: &[String], dropped: &[String]) {
+    let list = |places: &[String]| if places.is_empty() { "nothing".to_owned() } else { places.join(" ") };
+    say(&format!(
+        "translated: {}\ncarried in the message only: {}\ndropped: {}",
+        list(mapped),
+        list(carried),
+        list(dropped)
+    ));
 }

@@ -208,7 +208,7 @@ fn feed(args: &PatientsArgs, config: &Config) -> anyhow::Result<Feed> {
     let name = args.channel.as_deref().ok_or_else(|| CallerFault("HL7 v2 is read as a channel's: --channel".into()))?;
     let channel = config.mllp.iter().find(|channel| channel.name == name);
     let channel = channel.ok_or_else(|| CallerFault(format!("there is no channel {name:?} in the configuration")))?;
-    Ok(crate::app::feed(channel)?)
+    Ok(crate::app::feed(channel, config)?)
 }
 
 fn messages(file: File) -> anyhow::Result<Vec<Vec<u8>>> {

@@ -96,7 +96,7 @@ fn settled(id: Uuid, verdict: anyhow::Result<Verdict>) -> anyhow::Result<Verdict
 fn feed(config: &Config, name: &str) -> anyhow::Result<Feed> {
     let channel = config.mllp.iter().find(|channel| channel.name == name);
     let channel = channel.ok_or_else(|| CallerFault(format!("there is no channel {name:?} in the configuration")))?;
-    Ok(app::feed(channel)?)
+    Ok(app::feed(channel, config)?)
 }
 
 /// A decision without a reason helps nobody.

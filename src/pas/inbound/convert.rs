@@ -1,9 +1,11 @@
 //! A message as FHIR R4, for integrators: Patient, Appointment and ServiceRequest in a Bundle, and a report of which
 //! fields were translated and which are only in the message.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
-use super::dialect::Dialect;
+use super::dialect::{Dialect, Null};
 use super::fhir::{concept, identifier_typed, put_text};
 use super::person::{address_use, name_use, street, telecom};
 use super::reading::{Found, Reading};
@@ -12,38 +14,42 @@ use super::{fhir, referral, schedule};
 use crate::booking::feed::Wish;
 use crate::booking::identifier::PatientId;
 use crate::hl7v2::charset::decode;
-use crate::hl7v2::message::{Message, Segment};
+use crate::hl7v2::message::{self, Field, Message, Segment};
 use crate::hl7v2::path::Path;
 use crate::issue::{HL7_CHARSET, HL7_LIMIT, HL7_NO_HEADER, Issue};
 
-/// A converted message.
-#[derive(Debug)]
-pub struct Converted {
-    /// A Bundle of type `collection`.
-    pub bundle: Value,
-    /// Fields that were translated, as `PID-5`.
+/// What became of the fields of a message, each as `PID-5`.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// What is made depends on them.
     pub mapped: Vec<String>,
-    /// Fields that say something and were not: they are in the message, which is kept as it came.
+    /// They say something and were not translated: they are in the message, which is kept as it came.
     pub carried: Vec<String>,
+    /// They say nothing, by the dialect's own settings: placeholders, and `""` where it means nothing.
+    pub dropped: Vec<String>,
 }
 
-/// Makes FHIR of a message; or says why it cannot be read.
-pub fn to_fhir(bytes: &[u8], dialect: &Dialect, sandbox: bool) -> Result<Converted, Vec<Found>> {
+/// Makes a FHIR Bundle of type `collection` of a message; or says why it cannot be read.
+pub fn to_fhir(bytes: &[u8], dialect: &Dialect, sandbox: bool) -> Result<Value, Vec<Found>> {
     let fault = |code, path| vec![Found { issue: Issue::new(code, ""), path }];
     let decoded = decode(bytes, &dialect.fallback()).map_err(|_| fault(&HL7_CHARSET, None))?;
     let message = Message::parse(decoded.text.as_bytes()).map_err(|error| {
         let place = error.place(decoded.text.as_bytes());
         fault(if place.is_some() { &HL7_LIMIT } else { &HL7_NO_HEADER }, place)
     })?;
-    let message = message.with_encoding(decoded.encoding);
-    let mut reading = Reading::new(&message, dialect, sandbox);
+    Ok(bundle_of(&message.with_encoding(decoded.encoding), dialect, sandbox))
+}
+
+fn bundle_of(message: &Message<'_>, dialect: &Dialect, sandbox: bool) -> Value {
+    let mut reading = Reading::new(message, dialect, sandbox);
     let patient = PatientId(patient_id(&mut reading));
     let mut resources = Vec::new();
     resources.extend(patient_of(&mut reading, patient));
     resources.extend(about(&mut reading, patient));
     let entries: Vec<Value> = resources
         .into_iter()
-        .map(|resource| {
+        .map(|mut resource| {
+            declare(&mut resource);
             let url = format!("urn:uuid:{}", resource["id"].as_str().unwrap_or_default());
             json!({ "fullUrl": url, "resource": resource })
         })
@@ -55,8 +61,86 @@ pub fn to_fhir(bytes: &[u8], dialect: &Dialect, sandbox: bool) -> Result<Convert
     if let Some(sent) = reading.roughly(Path::of("MSH-7")) {
         bundle["timestamp"] = sent.to_string().into();
     }
-    let (mapped, carried) = report(&message);
-    Ok(Converted { bundle, mapped, carried })
+    bundle
+}
+
+/// The resource says which profile of UK Core it conforms to.
+fn declare(resource: &mut Value) {
+    let Some(members) = resource.as_object_mut() else { return };
+    let kind = members.get("resourceType").and_then(Value::as_str).unwrap_or_default();
+    let profile = format!("https://fhir.hl7.org.uk/StructureDefinition/UKCore-{kind}");
+    members.shift_insert(1, "meta".to_owned(), json!({ "profile": [profile] }));
+}
+
+/// What became of each field of a message that can be read. A field is translated if something else would be made
+/// without it: that is tried out, so that this account claims nothing that is not so. The price is a conversion for each
+/// kind of field, however often its segment repeats.
+pub fn account(bytes: &[u8], dialect: &Dialect, sandbox: bool) -> Account {
+    let mut account = Account::default();
+    let Ok(decoded) = decode(bytes, &dialect.fallback()) else { return account };
+    let Ok(message) = Message::parse(decoded.text.as_bytes()) else { return account };
+    let message = message.with_encoding(decoded.encoding);
+    let whole = bundle_of(&message, dialect, sandbox);
+    for (name, field) in valued(&message) {
+        let without = without(&message, name, field);
+        let changes = Message::parse(&without)
+            .is_ok_and(|other| bundle_of(&other.with_encoding(decoded.encoding), dialect, sandbox) != whole);
+        let mut all = message.segments().filter(|segment| segment.name() == name);
+        let list = match changes {
+            true => &mut account.mapped,
+            false if all.all(|segment| says_nothing(&segment.field(field), dialect)) => &mut account.dropped,
+            false => &mut account.carried,
+        };
+        list.push(format!("{}-{field}", String::from_utf8_lossy(name)));
+    }
+    account
+}
+
+/// Fields that say something, each once, in the order in which they first stand. Delimiters and the character set are
+/// how a message is written, and not what it says.
+fn valued<'a>(message: &Message<'a>) -> Vec<(&'a [u8], u16)> {
+    let (mut places, mut seen) = (Vec::new(), HashSet::new());
+    for segment in message.segments() {
+        for field in (1..=segment.fields()).filter(|field| !segment.field(*field).raw().is_empty()) {
+            let written = segment.is_named(*b"MSH") && matches!(field, 1 | 2 | 18);
+            if !written && seen.insert((segment.name(), field)) {
+                places.push((segment.name(), field));
+            }
+        }
+    }
+    places
+}
+
+/// The message with a field left empty wherever it stands.
+fn without(message: &Message<'_>, name: &[u8], field: u16) -> Vec<u8> {
+    let delimiter = message.delimiters().field;
+    let mut written = Vec::new();
+    for segment in message.segments() {
+        // A header's first field is the delimiter itself.
+        let place = usize::from(field) - usize::from(segment.is_named(*b"MSH"));
+        for (at, part) in segment.raw().split(|byte| *byte == delimiter).enumerate() {
+            if 0 < at {
+                written.push(delimiter);
+            }
+            if segment.name() != name || at != place {
+                written.extend_from_slice(part);
+            }
+        }
+        written.push(b'\r');
+    }
+    written
+}
+
+/// Nothing but what the dialect has no meaning for. Delimiters alone are no value that could be dropped.
+fn says_nothing(field: &Field<'_>, dialect: &Dialect) -> bool {
+    let components = (1..=field.repetitions()).flat_map(|at| (1..=field.components(at)).map(move |it| (at, it)));
+    let values = components.map(|(at, component)| field.get(at, component, 0)).filter(|value| !value.is_absent());
+    let mut values = values.peekable();
+    let means_nothing = |value: message::Value<'_>| match value.is_null() {
+        true => dialect.null == Null::Absent,
+        false => value.text().is_some_and(|text| dialect.is_placeholder(&text)),
+    };
+    values.peek().is_some() && values.all(means_nothing)
 }
 
 /// The same numbers make the same id, so that a message that is converted twice is the same Bundle.
@@ -316,49 +400,4 @@ fn practice(reading: &Reading<'_>, patient: &mut Map<String, Value>) {
         found.push(doctor);
     }
     put_list(patient, "generalPractitioner", found);
-}
-
-/// Fields that are translated, by segment.
-const MAPPED: &[(&[u8; 3], &[u16])] = &[
-    (b"MSH", &[3, 4, 7, 9, 10, 11, 12, 18]),
-    (b"EVN", &[1, 2, 6]),
-    (b"PID", &[2, 3, 4, 5, 7, 8, 9, 11, 13, 14, 15, 16, 19, 24, 25, 29, 30, 32, 40]),
-    (b"PD1", &[3, 4]),
-    (b"NK1", &[2, 3, 4, 5, 6]),
-    (b"MRG", &[1, 5]),
-    (b"PV1", &[3, 10, 19]),
-    (b"PV2", &[8]),
-    (b"SCH", &[1, 2, 6, 7, 8, 9, 10, 11, 25, 26, 27]),
-    (b"TQ1", &[7, 8]),
-    (b"AIS", &[3, 4, 5, 6, 7, 8]),
-    (b"AIG", &[3, 4]),
-    (b"AIL", &[3, 4]),
-    (b"AIP", &[3, 4]),
-    (b"NTE", &[3]),
-    (b"RF1", &[1, 2, 3, 5, 6, 7, 8, 9, 10, 11]),
-    (b"PRD", &[1, 2, 7, 10]),
-    (b"DG1", &[3]),
-    (b"OBR", &[2]),
-    (b"ZU3", &[3, 13]),
-    (b"ZBX", &[5]),
-];
-
-fn report(message: &Message<'_>) -> (Vec<String>, Vec<String>) {
-    let (mut mapped, mut carried) = (Vec::new(), Vec::new());
-    for segment in message.segments() {
-        let known = MAPPED.iter().find(|(name, _)| segment.is_named(**name)).map_or(&[][..], |(_, fields)| fields);
-        for field in (1..=segment.fields()).filter(|field| !segment.field(*field).raw().is_empty()) {
-            // Set ids and delimiters say nothing.
-            let name = String::from_utf8_lossy(segment.name()).into_owned();
-            if field == 1 && !known.contains(&1) && name != "ZZZ" || (name == "MSH" && field == 2) {
-                continue;
-            }
-            let list = if known.contains(&field) { &mut mapped } else { &mut carried };
-            let place = format!("{name}-{field}");
-            if !list.contains(&place) {
-                list.push(place);
-            }
-        }
-    }
-    (mapped, carried)
 }

@@ -280,7 +280,8 @@ fn addresses(reading: &Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Address> {
 /// XAD-1: a line, or a number, a street and a house (SAD).
 pub(super) fn street(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16, repetition: u16) -> Option<String> {
     let parts = (1..=3).filter_map(|part| reading.clean(segment.field(field).get(repetition, 1, part)).text());
-    Some(parts.collect::<Vec<_>>().join(" ")).filter(|street| !street.is_empty())
+    let street = parts.collect::<Vec<_>>().join(" ");
+    Some(street).filter(|street| !street.is_empty() && !reading.is_placeholder(street))
 }
 
 pub(super) fn address_use(kind: &str) -> Option<&'static str> {

@@ -133,7 +133,7 @@ impl<'m> Reading<'m> {
 
     /// Is it one of the values that stand for "not known"?
     pub fn is_placeholder(&self, text: &str) -> bool {
-        self.dialect.placeholders.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(text))
+        self.dialect.is_placeholder(text)
     }
 
     /// An instant that something hangs on: one that does not exist or is there twice is asked about.

@@ -36,6 +36,7 @@ fn event_reason(kind: NoticeKind, appointment: &Appointment) -> [&str; 2] {
     let code = match (kind, appointment.status) {
         (_, AppointmentStatus::EnteredInError) => "entered-in-error",
         (NoticeKind::BookingCancelled, _) => "cancelled",
+        (NoticeKind::NotAttended, _) => "noshow",
         (NoticeKind::Rescheduled, _) => "rescheduled",
         (NoticeKind::BookingAmended, _) => "amended",
         _ => "booked",

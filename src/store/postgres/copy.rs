@@ -43,7 +43,6 @@ const TABLES: &[(&str, &str)] = &[
     ("feed_record", "kind, system, value, model"),
     ("feed_message", "seq, message_id, channel, kind, state, code, place, received_at, settled_by"),
     ("feed_decision", "message_id, who, why"),
-    ("telling", "seq, message_id, model"),
     ("patient_key", "key, patient"),
     ("patient_link", "record_id, to_id, model, linked_at"),
     ("patient_event", "seq, message_id, record_id, at, model"),

@@ -223,13 +223,6 @@ CREATE TABLE feed_decision (
     CONSTRAINT a_decision_has_a_reason CHECK (trim(why) <> '')
 );
 
--- What whoever made a booking or a referral is to be told.
-CREATE TABLE telling (
-    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    message_id BYTEA NOT NULL,
-    model TEXT NOT NULL
-);
-
 -- What a record is found by: hashes of what it says, as the matcher has them.
 CREATE TABLE patient_key (
     key BIGINT NOT NULL,

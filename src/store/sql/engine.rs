@@ -17,7 +17,6 @@ use super::submission::Submission;
 use super::{diary, feed, journal, outbox, people, search, state};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
-use crate::booking::feed::Telling;
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
 use crate::booking::index::{Alike, Link};
 use crate::booking::patient::Patient;
@@ -188,10 +187,6 @@ impl<E: Engine> Store for E {
 
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.read(feed::counts)
-    }
-
-    fn tellings(&self, limit: usize) -> Result<Vec<Telling>, StoreError> {
-        self.read(|conn| feed::tellings(conn, limit))
     }
 
     fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError> {

@@ -6,10 +6,12 @@ use super::column::{json, model};
 use super::fault::Fault;
 use super::session::{Row, Session, text, values};
 use super::state::{appointment_find, appointment_of, patient_by_id, referral_find};
+use super::{diary, journal};
 use crate::booking::appointment::Appointment;
-use crate::booking::feed::{FeedNeeds, FeedState, HeldBooking, Kind, Record, Telling, person_key};
+use crate::booking::feed::{FeedNeeds, FeedState, HeldBooking, Kind, Record, person_key};
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId};
 use crate::booking::patient::Patient;
+use crate::booking::service::Service;
 use crate::issue::{Issue, Severity};
 use crate::store::{FeedRow, Message, Settles};
 
@@ -34,7 +36,24 @@ pub(in crate::store) fn load(
     }
     load_bookings(conn, needs, &mut state)?;
     load_referrals(conn, needs, &mut state)?;
+    load_originals(conn, &mut state)?;
     Ok(state)
+}
+
+/// What a message to whoever made a booking or a referral is made of.
+fn load_originals(conn: &dyn Session, state: &mut FeedState) -> Result<(), Fault> {
+    let (mut services, mut originals) = (Vec::<Service>::new(), Vec::<(String, Vec<u8>)>::new());
+    for (origin, service) in state.of_referrers() {
+        if services.iter().all(|it| it.id != *service) {
+            services.extend(diary::service_find(conn, service)?);
+        }
+        if originals.iter().all(|(bundle, _)| *bundle != origin.bundle) {
+            let body = journal::body_of(conn, &origin.bundle, &origin.correlation)?;
+            originals.extend(body.map(|body| (origin.bundle.clone(), body)));
+        }
+    }
+    (state.services, state.originals) = (services, originals);
+    Ok(())
 }
 
 /// The records that the event may be about, each once.
@@ -140,11 +159,6 @@ pub(in crate::store) fn referral_number_write(
     )
 }
 
-/// What somebody is to be told.
-pub(in crate::store) fn telling_write(conn: &dyn Session, message: Uuid, telling: &Telling) -> Result<(), Fault> {
-    conn.write("INSERT INTO telling (message_id, model) VALUES (?1, ?2)", values!(&message, &json(telling)?))
-}
-
 /// What became of a message of a feed.
 pub(in crate::store) fn note(
     conn: &dyn Session,
@@ -222,9 +236,4 @@ fn feed_row(row: &dyn Row) -> Result<FeedRow, Fault> {
 pub(in crate::store) fn counts(conn: &dyn Session) -> Result<Vec<(String, u64)>, Fault> {
     const SQL: &str = "SELECT state, count(*) FROM feed_message GROUP BY state ORDER BY state";
     conn.all(SQL, &[], |row| Ok((row.get(0)?, row.get(1)?)))
-}
-
-/// What referrers are to be told, oldest first.
-pub(in crate::store) fn tellings(conn: &dyn Session, limit: usize) -> Result<Vec<Telling>, Fault> {
-    conn.all("SELECT model FROM telling ORDER BY seq LIMIT ?1", values![limit], |row| model(&text(row)?))
 }

@@ -115,6 +115,17 @@ pub(in crate::store) fn bundle_is_used(conn: &dyn Session, bundle: &str, correla
     )
 }
 
+/// The bytes of the last accepted message of this bundle.
+pub(in crate::store) fn body_of(conn: &dyn Session, bundle: &str, correlation: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let found = conn.one(
+        "SELECT body FROM message WHERE bundle = ?1 AND correlation = ?2 AND outcome = 'accepted' AND bundle <> ''
+         ORDER BY seq DESC LIMIT 1",
+        values![bundle, correlation],
+        |row| row.get::<Vec<u8>>(0),
+    )?;
+    found.as_deref().map(unpacked).transpose()
+}
+
 /// The referral that the last accepted message of this bundle was about.
 pub(in crate::store) fn referral_of(conn: &dyn Session, bundle: &str) -> Result<Option<Uuid>, Fault> {
     conn.one(

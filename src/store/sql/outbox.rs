@@ -72,6 +72,9 @@ pub(in crate::store) fn settle(
     settlement: &Settlement,
 ) -> Result<(), Fault> {
     let held = find(conn, id)?.ok_or(Fault::Refused("there is no such letter"))?;
+    if let Settlement::Redirected { destination } = settlement {
+        return redirect(conn, tally, &held, destination);
+    }
     let now = Timestamp::now();
     let step = step(&held, settlement, now)?;
     let settled_at = is_final(step.state).then_some(now);
@@ -83,6 +86,21 @@ pub(in crate::store) fn settle(
         tally.letter_moved(&held.destination, held.state, step.state);
     }
     if is_final(step.state) { first_up(conn, &held.destination, held.key) } else { Ok(()) }
+}
+
+/// Sends a letter another way. Letters that are redirected in order of their ids stay in that order.
+fn redirect(conn: &dyn Session, tally: &mut Tally, held: &OutboxRow, destination: &str) -> Result<(), Fault> {
+    if is_final(held.state) {
+        return Err(Fault::Refused("the letter is settled already"));
+    }
+    conn.write(
+        "UPDATE outbox SET destination = ?2, waiting = CASE WHEN EXISTS (
+             SELECT 1 FROM outbox WHERE destination = ?2 AND key = ?3 AND state IN ('queued', 'parked') AND waiting = 0)
+             THEN 1 ELSE 0 END WHERE id = ?1",
+        values!(held.id, destination, &held.key),
+    )?;
+    tally.letter_redirected(&held.destination, destination, held.state);
+    first_up(conn, &held.destination, held.key)
 }
 
 fn is_final(state: OutboxState) -> bool {
@@ -103,6 +121,7 @@ fn step<'a>(held: &'a OutboxRow, settlement: &'a Settlement, now: Timestamp) -> 
         Settlement::Parked { failure } => step(OutboxState::Parked, again, held.due_at, Some(failure)),
         Settlement::Requeue => step(OutboxState::Queued, held.attempts, now, held.failure.as_deref()),
         Settlement::Superseded { reason } => step(OutboxState::Superseded, held.attempts, held.due_at, Some(reason)),
+        Settlement::Redirected { .. } => step(held.state, held.attempts, held.due_at, held.failure.as_deref()),
     }
 }
 

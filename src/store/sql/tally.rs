@@ -34,6 +34,12 @@ impl Tally {
         self.letter(destination, to);
     }
 
+    /// A letter goes to another destination.
+    pub(in crate::store) fn letter_redirected(&mut self, from: &str, to: &str, state: OutboxState) {
+        self.0.push((Count::Letter(from.to_owned(), state), -1));
+        self.letter(to, state);
+    }
+
     /// How far it is, for [`Tally::back_to`].
     pub(in crate::store) fn mark(&self) -> usize {
         self.0.len()

@@ -7,8 +7,13 @@ use crate::store::sql::fault::Fault;
 use crate::store::sql::index;
 
 /// Each brings the file from the version of its index to the next one. Never changed once released.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("feed.sql"), include_str!("decision.sql"), include_str!("index.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("feed.sql"),
+    include_str!("decision.sql"),
+    include_str!("index.sql"),
+    include_str!("letters.sql"),
+];
 /// The version from which on records are found by keys.
 const KEYS_SINCE: i64 = 4;
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::person::Person;
+use super::telling::{self, Now};
 use super::{Taken, held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::Carried;
@@ -11,7 +12,7 @@ use crate::booking::decide::duplicate;
 use crate::booking::decide::referral::write_referral;
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::feed::{
-    Effect, Event, Group, HeldBooking, Kind, Order, Record, SaidBooking, Standing, Telling, Who, derived_id,
+    Effect, Event, Group, HeldBooking, Kind, Order, Record, SaidBooking, Standing, Who, derived_id,
 };
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId};
 use crate::booking::patient::Patient;
@@ -56,7 +57,8 @@ pub(super) fn record(
     person.warnings.extend(asked);
     let carried = said.carried.clone().filter(|_| content);
     changes.push(written(&appointment, carried, held, who.subject.candidate));
-    changes.extend(told(held, &appointment, now).map(Change::Tell));
+    let so = Now { patient: &owner, referral: &referral, appointment: Some(&appointment), at: now };
+    telling::note(telling::of_booking(held, &so, state), &mut changes, &mut person.warnings);
     changes.push(Change::Record(record));
     changes.extend(renamed(said, &appointment, state));
     person.taken.any |= taken.any || held.is_none();
@@ -231,7 +233,7 @@ fn hung(
     };
     let mut referral = referral.filter(fits).unwrap_or_else(|| awaited(draft, patient));
     if is_awaited(&referral, draft.id) {
-        referral.status = awaited_status(draft.status);
+        settle_awaited(&mut referral, draft.status);
     }
     let mut changes = Vec::new();
     if let Some(before) = held.map(|held| &held.referral).filter(|before| before.id != referral.id) {
@@ -273,6 +275,14 @@ fn is_awaited(referral: &Referral, appointment: AppointmentId) -> bool {
 
 fn awaited_id(appointment: AppointmentId) -> ReferralId {
     ReferralId(Uuid::new_v5(&appointment.0, b"awaited"))
+}
+
+/// It stands and falls with its booking. Nobody asked for one that is over, so nobody is told of it.
+fn settle_awaited(referral: &mut Referral, booking: AppointmentStatus) {
+    referral.status = awaited_status(booking);
+    if referral.status != ReferralStatus::Awaited {
+        referral.origin.reply_to.clear();
+    }
 }
 
 fn awaited_status(status: AppointmentStatus) -> ReferralStatus {
@@ -338,20 +348,6 @@ fn written(
     Change::Appointment { appointment, carried: carried.map(|carried| (carried, candidate)) }
 }
 
-/// Whoever made the booking is told where it stands.
-fn told(held: Option<&HeldBooking>, appointment: &Appointment, now: Timestamp) -> Option<Telling> {
-    let held = &held?.appointment;
-    let same = (held.status, held.start, held.end) == (appointment.status, appointment.start, appointment.end);
-    (!same && !held.origin.reply_to.is_empty()).then(|| Telling {
-        of: "Appointment".to_owned(),
-        id: appointment.id.0,
-        status: appointment.status.as_str().to_owned(),
-        reply_to: held.origin.reply_to.clone(),
-        correlation: held.origin.correlation.clone(),
-        at: now,
-    })
-}
-
 /// The booking's other numbers lead to it.
 fn renamed(said: &SaidBooking, appointment: &Appointment, state: &State) -> Vec<Change> {
     let unknown = said.others.iter().filter(|other| **other != said.key);
@@ -366,13 +362,19 @@ fn renamed(said: &SaidBooking, appointment: &Appointment, state: &State) -> Vec<
 }
 
 /// A booking that is another one, or another person's, from now on.
-pub(super) fn rewritten(held: &HeldBooking, appointment: Appointment, now: Timestamp) -> Vec<Change> {
+pub(super) fn rewritten(
+    held: &HeldBooking,
+    appointment: Appointment,
+    patient: &Patient,
+    state: &State,
+    now: Timestamp,
+) -> Vec<Change> {
     let same_owner = held.referral.patient == appointment.patient;
     let stays = same_owner || is_awaited(&held.referral, appointment.id);
     let mut referral = if stays { held.referral.clone() } else { awaited(&appointment, appointment.patient) };
     referral.patient = appointment.patient;
     if is_awaited(&referral, appointment.id) {
-        referral.status = awaited_status(appointment.status);
+        settle_awaited(&mut referral, appointment.status);
     }
     let current = appointment.status.is_current().then_some(appointment.id);
     let mut changes = vec![worklisted(&referral, current)];
@@ -381,7 +383,8 @@ pub(super) fn rewritten(held: &HeldBooking, appointment: Appointment, now: Times
     }
     let appointment = Appointment { referral: referral.id, ..appointment };
     changes.extend(freed(Some(held), &appointment));
-    changes.extend(told(Some(held), &appointment, now).map(Change::Tell));
+    let so = Now { patient, referral: &referral, appointment: Some(&appointment), at: now };
+    telling::note(telling::of_booking(Some(held), &so, state), &mut changes, &mut Vec::new());
     changes.push(written(&appointment, None, Some(held), appointment.patient));
     changes
 }

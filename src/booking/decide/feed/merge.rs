@@ -62,6 +62,10 @@ fn followed(
     };
     let Some(loser) = owner(number, state) else {
         let id = PatientId(derived_id(Kind::Person, number));
+        if id == leader {
+            // It is the number by which the person's own record is being made.
+            return Ok(Vec::new());
+        }
         let empty = Patient { replaced_by: Some(leader), ..blank(id) };
         let number = Change::Number { number: number.clone(), patient: id, merged: false };
         return Ok(vec![Change::Patient(empty), number, Change::Link(link(id))]);
@@ -134,7 +138,7 @@ pub(super) fn shift(
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
         let appointment = Appointment { patient: target.id, ..held.appointment.clone() };
-        let moved = rewritten(held, appointment, now);
+        let moved = rewritten(held, appointment, &target, state, now);
         let hangs_on = moved.iter().find_map(|change| match change {
             Change::Referral { referral, .. } if referral.patient == target.id => Some(referral.id),
             _ => None,
@@ -171,7 +175,7 @@ pub(super) fn bookings(
         }
         let status = AppointmentStatus::EnteredInError;
         let appointment = Appointment { status, cancel_reason: None, ..held.appointment.clone() };
-        changes.extend(rewritten(held, appointment, now));
+        changes.extend(rewritten(held, appointment, &person.patient, state, now));
     }
     changes.push(Change::Record(record));
     Ok(applied(person.decision(), changes))

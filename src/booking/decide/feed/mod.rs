@@ -8,6 +8,7 @@ mod booking;
 mod merge;
 mod person;
 mod referral;
+mod telling;
 
 use jiff::Timestamp;
 

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use super::person::Person;
+use super::telling::{self, Now};
 use super::{Taken, held_or_new, hold};
 use crate::booking::appointment::Appointment;
 use crate::booking::decide::duplicate;
 use crate::booking::decide::referral::{orphaned, write_referral};
 use crate::booking::decision::{Change, Decision, Refusal, State};
-use crate::booking::feed::{Event, Group, Kind, Record, SaidReferral, Telling, Who, derived_id};
+use crate::booking::feed::{Event, Group, Kind, Record, SaidReferral, Who, derived_id};
 use crate::booking::identifier::{PatientId, ReferralId};
 use crate::booking::referral::{Referral, ReferralStatus};
 use crate::issue::{FEED_REFERRAL_OTHER, FEED_WAITING, Issue, PATIENT_MISMATCH, REFERRAL_EXISTS};
@@ -65,7 +66,9 @@ pub(super) fn record(
     if let (false, Some((before, ..)), Some(booked)) = (referral.status.is_live(), held, booked) {
         changes.extend(orphaned(before, booked, state));
     }
-    changes.extend(told(held.map(|(held, ..)| held), &referral, now).map(Change::Tell));
+    let so = Now { patient: &person.patient, referral: &referral, appointment: None, at: now };
+    let told = telling::of_referral(held.map(|(held, ..)| held), &so, state);
+    telling::note(told, &mut changes, &mut person.warnings);
     for number in &said.keys {
         changes.push(Change::ReferralNumber { number: number.clone(), referral: referral.id });
     }
@@ -164,19 +167,6 @@ fn amended(
 /// What a referrer sent stays the referrer's.
 fn is_ours(held: Option<Held<'_>>, content: bool) -> bool {
     content && held.is_none_or(|(held, ..)| held.origin.reply_to.is_empty())
-}
-
-fn told(held: Option<&Referral>, referral: &Referral, now: Timestamp) -> Option<Telling> {
-    let held = held?;
-    let same = (held.status, held.response, held.priority) == (referral.status, referral.response, referral.priority);
-    (!same && !held.origin.reply_to.is_empty()).then(|| Telling {
-        of: "ServiceRequest".to_owned(),
-        id: referral.id.0,
-        status: referral.status.as_str().to_owned(),
-        reply_to: held.origin.reply_to.clone(),
-        correlation: held.origin.correlation.clone(),
-        at: now,
-    })
 }
 
 fn status_of(name: &str) -> Option<ReferralStatus> {

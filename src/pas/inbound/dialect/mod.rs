@@ -150,6 +150,11 @@ fn names() -> String {
 }
 
 impl Dialect {
+    /// Does the text stand for "not known"?
+    pub fn is_placeholder(&self, text: &str) -> bool {
+        self.placeholders.iter().any(|placeholder| placeholder.eq_ignore_ascii_case(text))
+    }
+
     /// The shipped one of a name.
     pub fn shipped(name: &str) -> Result<Self, DialectError> {
         let mut table = toml::Table::new();

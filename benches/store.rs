@@ -82,10 +82,16 @@ fn number(n: u64) -> Option<NhsNumber> {
     NhsNumber::from_prefix(scattered)
 }
 
+/// A name of its own for each number. People who all have one name are no population: each would be like all others.
+fn word(n: u64) -> String {
+    let scattered = n.wrapping_mul(2_654_435_761) % 308_915_776;
+    (0..6).map(|place| char::from(b'a' + (scattered / 26_u64.pow(place) % 26) as u8)).collect()
+}
+
 fn command(n: u64) -> PlaceReferral {
-    let name = HumanName { family: Some("Familyname".into()), given: vec!["Given".into()], ..HumanName::default() };
-    let demographics =
-        Demographics { names: vec![name], birth_date: Some("1970-01-02".into()), ..Demographics::default() };
+    let name = HumanName { family: Some(word(n % 9_973)), given: vec![word(n % 1_009)], ..HumanName::default() };
+    let born = format!("{}-{:02}-{:02}", 1930 + n % 89, 1 + n % 12, 1 + n % 28);
+    let demographics = Demographics { names: vec![name], birth_date: Some(born), ..Demographics::default() };
     let subject = Subject { candidate: PatientId(Uuid::now_v7()), nhs_number: number(n), demographics };
     let origin =
         Origin { correlation: Uuid::new_v4().to_string(), bundle: Uuid::new_v4().to_string(), ..Origin::default() };

@@ -178,7 +178,12 @@ fn main() {
         let began = Instant::now();
         let found = catch_unwind(AssertUnwindSafe(|| examined(&library, &bytes)));
         let found = found.unwrap_or_else(|_| failed(run, &bytes, "a panic"));
-        slowest = slowest.max(began.elapsed());
+        let mut took = began.elapsed();
+        if LARGE_TIME_MAX < took {
+            // What the machine did meanwhile is no fault of the input's.
+            took = took.min((0..3).map(|_| time_of(&library, &bytes)).min().unwrap_or(took));
+        }
+        slowest = slowest.max(took);
         match found {
             None => unreadable += 1,
             Some(true) => sound += 1,
@@ -289,15 +294,15 @@ fn large(library: &Library) {
         ),
     ];
     for (name, text) in &documents {
-        let mut times: Vec<Duration> = (0..3)
-            .map(|_| {
-                let start = Instant::now();
-                examined(library, text.as_bytes());
-                start.elapsed()
-            })
-            .collect();
+        let mut times: Vec<Duration> = (0..3).map(|_| time_of(library, text.as_bytes())).collect();
         times.sort();
         let verdict = if LARGE_TIME_MAX < times[0] { "TOO SLOW" } else { "" };
         println!("1 MB of {name}: {:?} {verdict}", times[0]);
     }
+}
+
+fn time_of(library: &Library, bytes: &[u8]) -> Duration {
+    let start = Instant::now();
+    examined(library, bytes);
+    start.elapsed()
 }

@@ -310,6 +310,17 @@ pub(crate) fn is_other_program() -> bool {
     *PROGRAM != env!("CARGO_BIN_EXE_onward")
 }
 
+/// Somebody of a population: family and given name (PID-5) and date of birth (PID-7), which follow from a number. Where all
+/// have one name, each is compared with all others, which no population asks for.
+pub(crate) fn somebody(n: u64) -> (String, String) {
+    let word = |scattered: u64| -> String {
+        (0..6).map(|place| char::from(b'A' + (scattered / 26_u64.pow(place) % 26) as u8)).collect()
+    };
+    let scattered = n.wrapping_mul(2_654_435_761) % 308_915_776;
+    let name = format!("TESTER{}^{}", word(scattered), word(scattered / 3 + n));
+    (name, format!("{}{:02}{:02}", 1930 + n % 89, 1 + n % 12, 1 + n % 28))
+}
+
 /// A port that can be bound again and again: below those that the system gives to outgoing connections.
 pub(crate) fn fixed_port() -> u16 {
     let start = 20_000 + (uuid::Uuid::new_v4().as_u128() % 10_000) as u16;

@@ -14,14 +14,15 @@ use onward::pas::inbound::dialect::Dialect;
 use onward::store::Store;
 use onward::store::sqlite::SqliteStore;
 
-use crate::gateway::{Gateway, Options, fixed_port};
+use crate::gateway::{Gateway, Options, fixed_port, somebody};
 
 const READY_MAX: Duration = Duration::from_secs(10);
 const MEMORY_MAX_KB: u64 = 256 << 10;
 
 /// A person each; every second one is about nobody, and so in quarantine.
 fn message(n: u64) -> Vec<u8> {
-    let pid = format!("PID|1||B{n}^^^RZ9^MR||TESTER{n}^ONE^^^^^L||19800101|1\r");
+    let (name, born) = somebody(n);
+    let pid = format!("PID|1||B{n}^^^RZ9^MR||{name}^^^^^L||{born}|1\r");
     let pid = if n.is_multiple_of(2) { pid } else { String::new() };
     format!("MSH|^~\\&|PAS|RZ9|ONWARD|X26|20260301091500||ADT^A28^ADT_A05|B{n}|T|2.4\rEVN||20260301091500\r{pid}")
         .into_bytes()

@@ -11,7 +11,7 @@ use onward::outbox::destination::Peer;
 use onward::outbox::mllp::send_all;
 use tokio::time::sleep;
 
-use crate::gateway::{Gateway, Options, fixed_port};
+use crate::gateway::{Gateway, Options, fixed_port, somebody};
 
 const SENDERS: u64 = 6;
 
@@ -21,9 +21,10 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 /// A new person, whose number follows from the message's.
 fn message(n: u64) -> Vec<u8> {
+    let (name, born) = somebody(n);
     format!(
         "MSH|^~\\&|PAS|RZ9|ONWARD|X26|20260301091500||ADT^A28^ADT_A05|K{n}|T|2.4\rEVN||20260301091500\r\
-         PID|1||P{n}^^^RZ9^MR||TESTER{n}^ONE^^^^^L||19800101|1\r"
+         PID|1||P{n}^^^RZ9^MR||{name}^^^^^L||{born}|1\r"
     )
     .into_bytes()
 }

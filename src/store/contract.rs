@@ -28,6 +28,7 @@ macro_rules! contract_tests {
             a_failure_of_ours_is_not_kept_as_the_answer
             an_answer_that_fails_takes_its_decision_back
             a_panic_spoils_only_its_own_work
+            a_name_that_is_too_long_spoils_only_its_own_work
             many_at_once_with_one_key_are_accepted_once
             an_appointment_on_another_patients_referral_is_refused
             a_slot_is_sold_once
@@ -153,6 +154,17 @@ pub(crate) fn a_panic_spoils_only_its_own_work(store: &dyn Store) {
     is_database(wait(late), "panicked");
     assert_eq!(store.message_list(&all()).unwrap().len(), 1);
     assert!(store.health().failure.is_none());
+}
+
+/// One database keeps it, another takes no such name into an index; neither is ill because of it.
+pub(crate) fn a_name_that_is_too_long_spoils_only_its_own_work(store: &dyn Store) {
+    let long: String = (0..1_000).map(|_| Uuid::new_v4().to_string()).collect();
+    let place = || work(Command::PlaceReferral(place_referral(None)), Vec::new());
+    let odd = store.submit(Message { bundle: long, ..message("a") }, place());
+    let fine = store.submit(message("b"), place());
+    drop(wait(odd));
+    assert!(store.health().failure.is_none(), "{:?}", store.health());
+    assert!(matches!(wait(fine), Ok(Verdict::Accepted { .. })));
 }
 
 pub(crate) fn many_at_once_with_one_key_are_accepted_once(store: &dyn Store) {

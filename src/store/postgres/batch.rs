@@ -120,7 +120,7 @@ impl Batch {
     /// What failed before anything was written, or was undone by itself. A failure of the database spoils the
     /// transaction.
     fn failed(&mut self, job: Job, fault: Fault) -> Piece {
-        if fault.is_server() && !fault.is_constraint() {
+        if fault.is_server() && !fault.is_of_the_work() {
             return self.spoil(job, fault);
         }
         if !matches!(fault, Fault::Refused(_)) {
@@ -155,7 +155,7 @@ impl Batch {
         // Foreign keys that wait for the end of the transaction are this piece's, so they are looked at here.
         let checked = |()| link.send("SET CONSTRAINTS ALL IMMEDIATE");
         let written = done.write(link, &mut self.tally).and_then(checked).and_then(|()| link.flush());
-        if written.as_ref().is_err_and(|fault| !fault.is_server() || fault.is_constraint()) {
+        if written.as_ref().is_err_and(|fault| !fault.is_server() || fault.is_of_the_work()) {
             link.batch("ROLLBACK TO work")?;
         }
         written?;
@@ -177,7 +177,7 @@ impl Batch {
 
     /// It could not be committed.
     pub(super) fn given_up(self, fault: Fault) -> End {
-        if !self.careful && (!fault.is_server() || fault.is_constraint()) {
+        if !self.careful && (!fault.is_server() || fault.is_of_the_work()) {
             return End::Carefully(self.jobs());
         }
         if fault.is_loss() || fault.passes() { End::Again(self.jobs()) } else { End::Failed(self.jobs(), fault) }

@@ -32,7 +32,7 @@ impl Fault {
     pub(in crate::store) fn is_illness(&self) -> bool {
         match self {
             Self::Sql(error) => error.sqlite_error_code().is_some_and(|code| code != ErrorCode::ConstraintViolation),
-            Self::Server(_) => !self.is_constraint(),
+            Self::Server(_) => !self.is_of_the_work(),
             Self::Io(_) => true,
             Self::Broken(_) | Self::Refused(_) | Self::SchemaTooNew { .. } => false,
         }
@@ -58,9 +58,10 @@ impl Fault {
         matches!(self, Self::Server(_))
     }
 
-    /// Would a constraint have been broken?
-    pub(in crate::store) fn is_constraint(&self) -> bool {
-        self.state().is_some_and(|state| state.starts_with("23"))
+    /// Is it the work that cannot be done, whoever tries? A value that is none (22), a constraint that would have been
+    /// broken (23), more than an index takes (54): nothing ails the database.
+    pub(in crate::store) fn is_of_the_work(&self) -> bool {
+        self.state().is_some_and(|state| ["22", "23", "54"].iter().any(|class| state.starts_with(class)))
     }
 
     /// Is the connection lost, or the server stopping, so that only somebody else can tell what took effect?
@@ -95,7 +96,9 @@ fn in_words(error: &tokio_postgres::Error) -> String {
         "23505" => format!("UNIQUE constraint failed: {constraint}"),
         "23503" => format!("FOREIGN KEY constraint failed: {constraint}"),
         "23514" => format!("CHECK constraint failed: {constraint}"),
-        _ if state.starts_with("22") || state.starts_with("23") => format!("SQLSTATE {state} {constraint}"),
+        _ if ["22", "23", "54"].iter().any(|class| state.starts_with(class)) => {
+            format!("SQLSTATE {state} {constraint}")
+        }
         _ => format!("{} (SQLSTATE {state})", said.message()),
     }
 }

@@ -25,14 +25,17 @@ use crate::booking::feed::Telling;
 use crate::booking::identifier::{OdsCode, ServiceId};
 use crate::booking::service::Service;
 use crate::config::Organisations;
+use crate::fhir::document::{Document, Part};
 use crate::fhir::json::Limits;
-use crate::fhir::tape::{Kind, NodeId, Tape};
-use crate::fhir::view::{items, resource_type, str_at};
+use crate::fhir::splice::Places;
+use crate::fhir::tape::{Kind, Tape};
+use crate::fhir::view::{resource_type, str_at};
 use crate::issue::{
     CLIENT_UNKNOWN, DUPLICATE, IN_FLIGHT, INTERNAL, Issue, Issues, ORGANISATION_CLOSED, ORGANISATION_FORBIDDEN,
     OVERLOADED, STORE_UNAVAILABLE, TARGET_UNKNOWN, TOO_MANY_ENTRIES, USE_CASE_UNSUPPORTED,
 };
 use crate::profile::current::Current;
+use crate::profile::facts::r4;
 use crate::profile::library::Library;
 use crate::profile::policy::Policies;
 use crate::profile::primitive::Primitive;
@@ -100,6 +103,8 @@ struct Translated {
     ids: Ids,
     /// The message as JSON, which the reply is made of.
     json: Vec<u8>,
+    /// Where the reply's ids go.
+    places: Places,
 }
 
 impl Intake {
@@ -203,15 +208,15 @@ impl Intake {
         let library = self.settings.library.get();
         let tape = library.validator.read(&content.json, &content.limits(&self.settings.json));
         let tape = tape.map_err(|error| content.fault(&error))?;
-        let value = tape.value(NodeId::ROOT);
+        let document = Document::of(&tape, r4().names());
         let mut issues = content.issues.clone();
-        let found = content.placed(self.profile(&library, message, &tape, &value));
+        let found = content.placed(self.profile(&library, message, &tape, &document));
         // The first error decides the answer's code: R4's own shape, then the standard's rules, then profiles.
         let (of_r4, of_profiles) = found.into_parts(is_of_r4);
         issues.extend(of_r4);
-        message.bundle = bundle_id(&value).to_owned();
-        message.kind = kind(&value);
-        let (checked, found) = check::check(&value, headers);
+        message.bundle = bundle_id(document.root()).to_owned();
+        message.kind = kind(&document);
+        let (checked, found) = check::check(&document, headers);
         issues.extend(found);
         issues.extend(of_profiles);
         let Some(checked) = checked else { return Err(issues) };
@@ -225,23 +230,22 @@ impl Intake {
         };
         let (translated, found) = translate::translate(&checked, &context);
         issues.extend(found);
-        match translated {
-            Some((command, ids)) if !issues.has_errors() => {
-                drop(checked);
+        match translated.zip(Places::of(&document)) {
+            Some(((command, ids), places)) if !issues.has_errors() => {
                 message.issues = issues.iter().cloned().collect();
                 let json = content.json.into_owned();
-                Ok(Translated { command, ids, json })
+                Ok(Translated { command, ids, places, json })
             }
             _ => Err(issues),
         }
     }
 
     /// By the packages in force, as strictly as this sender's policy has it.
-    fn profile(&self, library: &Library, message: &Message, tape: &Tape<'_>, value: &Value) -> Issues {
+    fn profile(&self, library: &Library, message: &Message, tape: &Tape<'_>, document: &Document<'_>) -> Issues {
         let mut issues = Issues::default();
-        if self.settings.entries_max < items(value, "entry").len() {
+        if self.settings.entries_max < document.parts().len() {
             issues.add(&TOO_MANY_ENTRIES, "Bundle.entry");
-        } else if resource_type(value) == Some("Bundle") {
+        } else if resource_type(document.root()) == Some("Bundle") {
             let policy = self.settings.policies.of(&message.caller);
             // What is only good practice is told by `$validate`; a journal with some fifty such rows for every message
             // would be read by nobody.
@@ -262,7 +266,7 @@ impl Intake {
     }
 
     async fn submit(&self, message: Message, translated: Translated, service: Option<Service>) -> Reply {
-        let Translated { command, ids, json } = translated;
+        let Translated { command, ids, json, places } = translated;
         let answer = self.answer(message.id, receiver(service.as_ref()));
         let work = Work::Decide { command: Box::new(command), answer };
         match self.store.submit(message, work).await {
@@ -270,10 +274,7 @@ impl Intake {
                 if 0 < letters {
                     (self.settings.wake)();
                 }
-                match ids.reply(&json, &decision, &self.settings.case_system) {
-                    Some(body) => Reply { status: 200, body },
-                    None => self.internal(service.as_ref()),
-                }
+                Reply { status: 200, body: ids.reply(&json, &places, &decision, &self.settings.case_system) }
             }
             Ok(verdict) => self.told(verdict, service.as_ref()).unwrap_or_else(|| self.internal(service.as_ref())),
             Err(error) => self.refusal(&store_issue(&error).into(), service.as_ref()),
@@ -374,13 +375,14 @@ fn bundle_id(value: &Value) -> &str {
 }
 
 /// What a message claims to be, if that is something that the standard has: event and reason.
-fn kind(value: &Value) -> String {
+fn kind(document: &Document<'_>) -> String {
+    let header = document.parts().first().and_then(Part::resource);
     let known = |text: Option<&str>, known: &[&'static str]| known.iter().find(|it| Some(**it) == text).copied();
     let event = known(
-        str_at(value, "entry.resource.eventCoding.code"),
+        header.and_then(|header| str_at(header, "eventCoding.code")),
         &["servicerequest-request", "servicerequest-response", "booking-request", "booking-response"],
     );
-    let reason = known(str_at(value, "entry.resource.reason.coding.code"), &["new", "update", "delete"]);
+    let reason = known(header.and_then(|header| str_at(header, "reason.coding.code")), &["new", "update", "delete"]);
     format!("{} {}", event.unwrap_or("message"), reason.unwrap_or_default()).trim().to_owned()
 }
 

@@ -7,8 +7,8 @@ use super::patient::{add_identifiers, identifier, put};
 use super::request::{held, held_id, put_moment, put_reference};
 use super::systems;
 use crate::booking::identifier::{Identifier, ReferralId, SlotId};
-use crate::fhir::bundle::Bundle;
-use crate::fhir::view::{code_of, id, instant_at, items, reference_at, str_at};
+use crate::fhir::bundle::{Bundle, Entry};
+use crate::fhir::view::{code_of, instant_at, items, reference_at, str_at};
 
 /// What the model holds of an Appointment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Booking {
 /// The slot that an Appointment names: a Slot of the Bundle by its own id, or `Slot/<id>`.
 pub fn slot_id(bundle: &Bundle<'_>, appointment: &Value) -> Option<SlotId> {
     let reference = reference_at(appointment, "slot")?;
-    let named = bundle.resolve(reference).and_then(|entry| entry.resource).and_then(id);
+    let named = bundle.resolve(reference).and_then(Entry::id);
     named.or(reference.strip_prefix("Slot/")).map(|id| SlotId(id.to_owned()))
 }
 

@@ -11,7 +11,7 @@ use super::{appointment, negotiate, systems};
 use crate::booking::identifier::ServiceId;
 use crate::booking::referral::Category;
 use crate::fhir::bundle::{Bundle, Entry};
-use crate::fhir::path::Path;
+use crate::fhir::document::Document;
 use crate::fhir::view::{code_of, codings, extension, items, reference_at, str_at};
 use crate::issue::{
     CONSENT, CONTACT_RANK, DEFINITION_COUNT, DESTINATION, FOCUS, FULL_URL, Issue, Issues, REFERENCE_UNRESOLVED,
@@ -40,13 +40,13 @@ pub struct Message<'a> {
 }
 
 /// Checks a Bundle. `None` only together with at least one error.
-pub fn check<'a>(value: &'a Value, headers: &Headers) -> (Option<Message<'a>>, Issues) {
+pub fn check<'a>(document: &'a Document<'_>, headers: &Headers) -> (Option<Message<'a>>, Issues) {
     let mut issues = Issues::default();
-    let Some(bundle) = Bundle::of(value).filter(|bundle| bundle.kind() == Some("message")) else {
+    let Some(bundle) = document.bundle().filter(|bundle| bundle.kind() == Some("message")) else {
         issues.say(&RESOURCE_TYPE, "Bundle.type", "A Bundle of type message is expected.");
         return (None, issues);
     };
-    if let Err(issue) = negotiate::application_version(str_at(value, "meta.versionId")) {
+    if let Err(issue) = negotiate::application_version(str_at(document.root(), "meta.versionId")) {
         issues.push(issue);
     }
     let Some(header) = bundle.message_header().copied() else {
@@ -56,6 +56,7 @@ pub fn check<'a>(value: &'a Value, headers: &Headers) -> (Option<Message<'a>>, I
     let message = assemble(bundle, header, headers, &mut issues);
     if let Some(message) = &message {
         check_links(message, &mut issues);
+        check_references(message, document, &mut issues);
         check_counts(message, &mut issues);
         check_elements(message, &mut issues);
     }
@@ -63,7 +64,7 @@ pub fn check<'a>(value: &'a Value, headers: &Headers) -> (Option<Message<'a>>, I
 }
 
 fn assemble<'a>(bundle: Bundle<'a>, entry: Entry<'a>, headers: &Headers, issues: &mut Issues) -> Option<Message<'a>> {
-    let header = entry.resource?;
+    let header = entry.resource()?;
     let service = destination(header, headers, issues);
     let event = code(header, "eventCoding", systems::EVENTS);
     let kind = if event.starts_with("booking") { "Appointment" } else { "ServiceRequest" };
@@ -72,8 +73,8 @@ fn assemble<'a>(bundle: Bundle<'a>, entry: Entry<'a>, headers: &Headers, issues:
     let facts = Facts {
         event,
         reason: code(header, "reason", systems::REASONS),
-        category: category(subject.and_then(|subject| subject.resource)),
-        status: subject.and_then(|subject| str_at(subject.resource?, "status")).unwrap_or_default(),
+        category: category(subject.and_then(|subject| subject.resource())),
+        status: subject.and_then(|subject| str_at(subject.resource()?, "status")).unwrap_or_default(),
         definition: str_at(header, "definition").unwrap_or_default(),
         focus: focus.and_then(|focus| focus.resource_type()).unwrap_or_default(),
     };
@@ -124,7 +125,7 @@ fn destination(header: &Value, headers: &Headers, issues: &mut Issues) -> Option
 
 fn use_case(subject: Option<Entry<'_>>, issues: &mut Issues) -> Option<&'static UseCase> {
     let subject = subject?;
-    let resource = subject.resource?;
+    let resource = subject.resource()?;
     let booking = subject.resource_type() == Some("Appointment");
     let element = if booking { "serviceCategory" } else { "category" };
     let said = items(resource, element)
@@ -150,40 +151,14 @@ fn check_links(message: &Message<'_>, issues: &mut Issues) {
         // Published examples repeat a fullUrl for two versions of one Encounter; the first is taken.
         issues.push(Issue::new(&FULL_URL, format!("{}.fullUrl", entry.place())).tolerated());
     }
-    let bundle = Path::root("Bundle");
-    let entries = bundle.name("entry");
-    for entry in message.bundle.entries() {
-        if let Some(resource) = entry.resource {
-            check_references(message, resource, entries.index(entry.index).name("resource"), issues);
-        }
-    }
 }
 
-fn check_references(message: &Message<'_>, value: &Value, at: Path<'_>, issues: &mut Issues) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match member {
-                    Value::String(reference) if name == "reference" => {
-                        check_reference(message, reference.trim(), at.name(name), issues);
-                    }
-                    Value::Object(_) | Value::Array(_) => check_references(message, member, at.name(name), issues),
-                    _ => {}
-                }
-            }
+fn check_references(message: &Message<'_>, document: &Document<'_>, issues: &mut Issues) {
+    for (node, reference) in document.references() {
+        let reference = reference.trim();
+        if reference.starts_with("urn:uuid:") && message.bundle.resolve(reference).is_none() {
+            issues.push(Issue::new(&REFERENCE_UNRESOLVED, document.place(node)).tolerated());
         }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                check_references(message, item, at.index(index), issues);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn check_reference(message: &Message<'_>, reference: &str, at: Path<'_>, issues: &mut Issues) {
-    if reference.starts_with("urn:uuid:") && message.bundle.resolve(reference).is_none() {
-        issues.push(Issue::new(&REFERENCE_UNRESOLVED, at).tolerated());
     }
 }
 
@@ -241,14 +216,14 @@ fn check_header(message: &Message<'_>, issues: &mut Issues) {
     if message.row.wish == Wish::Respond && str_at(header, "response.identifier").is_none() {
         issues.add(&RESPONSE_MISSING, "Bundle.entry[0].resource.response.identifier");
     }
-    if str_at(message.bundle.value(), "id").and_then(super::headers::hyphenated).is_none() {
+    if str_at(message.bundle.root(), "id").and_then(super::headers::hyphenated).is_none() {
         issues.say(&RULE_VALUE, "Bundle.id", "Bundle.id must be a UUID.");
     }
 }
 
 /// What is changed or withdrawn is named by the id that the receiver gave it.
 fn check_target(message: &Message<'_>, issues: &mut Issues) {
-    let id = message.subject.resource.and_then(|resource| str_at(resource, "id"));
+    let id = message.subject.resource().and_then(|resource| str_at(resource, "id"));
     if id.and_then(super::headers::hyphenated).is_none() {
         issues.add(&TARGET_ID_MISSING, message.subject.place_of("id"));
     }
@@ -256,7 +231,7 @@ fn check_target(message: &Message<'_>, issues: &mut Issues) {
 
 /// The patient of the request or booking is the Patient of the Bundle, and nobody else.
 fn check_subject(message: &Message<'_>, issues: &mut Issues) {
-    let Some(resource) = message.subject.resource else { return };
+    let Some(resource) = message.subject.resource() else { return };
     let is_patient =
         |reference: &str| message.bundle.resolve(reference).is_some_and(|it| it.index == message.patient.index);
     if message.subject.resource_type() == Some("ServiceRequest") {
@@ -296,7 +271,7 @@ fn check_use_case(message: &Message<'_>, issues: &mut Issues) {
 }
 
 fn check_request(message: &Message<'_>, issues: &mut Issues) {
-    let Some(request) = message.subject.resource else { return };
+    let Some(request) = message.subject.resource() else { return };
     if str_at(request, "intent") != Some("plan") {
         issues.say(&RULE_VALUE, message.subject.place_of("intent"), "The intent must be plan.");
     }
@@ -316,7 +291,7 @@ fn check_request(message: &Message<'_>, issues: &mut Issues) {
 
 fn check_status(message: &Message<'_>, kind: &str, allowed: &[&str], issues: &mut Issues) {
     for entry in message.bundle.entries_of(kind) {
-        let status = entry.resource.and_then(|resource| str_at(resource, "status")).unwrap_or_default();
+        let status = entry.resource().and_then(|resource| str_at(resource, "status")).unwrap_or_default();
         if !allowed.contains(&status) {
             let text = format!("{kind}.status must be {} in this workflow.", allowed.join(" or "));
             issues.say(&WORKFLOW, entry.place_of("status"), text);
@@ -325,7 +300,7 @@ fn check_status(message: &Message<'_>, kind: &str, allowed: &[&str], issues: &mu
 }
 
 fn check_booking(message: &Message<'_>, issues: &mut Issues) {
-    let Some(resource) = message.subject.resource else { return };
+    let Some(resource) = message.subject.resource() else { return };
     for element in ["start", "end"] {
         if str_at(resource, element).is_none() {
             issues.add(&RULE_MISSING, message.subject.place_of(element));
@@ -343,7 +318,7 @@ fn check_booking(message: &Message<'_>, issues: &mut Issues) {
 
 /// Exactly one contact of rank 1, and it can be telephoned.
 fn check_contacts(message: &Message<'_>, issues: &mut Issues) {
-    let Some(patient) = message.patient.resource else { return };
+    let Some(patient) = message.patient.resource() else { return };
     let rank = |contact: &Value| extension(contact, systems::CONTACT_RANK)?.get("valuePositiveInt")?.as_u64();
     let first: Vec<&Value> = items(patient, "contact").iter().filter(|contact| rank(contact) == Some(1)).collect();
     let phone = |contact: &&Value| items(contact, "telecom").iter().any(|it| str_at(it, "system") == Some("phone"));
@@ -359,7 +334,7 @@ fn check_consents(message: &Message<'_>, issues: &mut Issues) {
         codes.peek().is_some() && codes.all(|it| it == code)
     };
     for entry in message.bundle.entries_of("Consent") {
-        let Some(consent) = entry.resource else { continue };
+        let Some(consent) = entry.resource() else { continue };
         for (element, code) in [("category", "DRC"), ("scope", "patient-privacy"), ("policyRule", "IMPLIED")] {
             if !is(consent, element, code) {
                 issues.add(&CONSENT, entry.place_of(element));

@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
     }
 
     fn slot(&mut self, entry: &Entry<'a>) {
-        let Some(resource) = entry.resource else { return };
+        let Some(resource) = entry.resource() else { return };
         let before = self.issues.len();
         let slot = self.read_slot(entry, resource);
         if let Some(slot) = slot.filter(|_| before == self.issues.len()) {
@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
     }
 
     fn instant(&mut self, entry: &Entry<'_>, element: &str) -> Option<jiff::Timestamp> {
-        let text = str_at(entry.resource?, element);
+        let text = str_at(entry.resource()?, element);
         let found = text.and_then(instant);
         if found.is_none() {
             let code = if text.is_some() { &issue::VALUE_FORMAT } else { &issue::ELEMENT_MISSING };
@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
     }
 
     fn status(&mut self, entry: &Entry<'_>) -> Option<SlotStatus> {
-        let text = str_at(entry.resource?, "status");
+        let text = str_at(entry.resource()?, "status");
         let found = text.and_then(slot_status);
         if found.is_none() {
             let code = if text.is_some() { &issue::CODE_UNKNOWN } else { &issue::ELEMENT_MISSING };
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
 }
 
 fn identity<'a>(entry: &Entry<'a>) -> Option<(&'a str, &'a str, &'a Value)> {
-    let resource = entry.resource?;
+    let resource = entry.resource()?;
     // Within a searchset an entry may be known by its fullUrl only.
     let by_url = || entry.full_url?.strip_prefix("urn:uuid:");
     Some((entry.resource_type()?, id(resource).or_else(by_url).filter(|id| !id.is_empty())?, resource))

@@ -21,7 +21,7 @@ pub fn subject(
     issues: &mut Issues,
 ) -> Subject {
     let empty = Value::Null;
-    let resource = entry.resource.unwrap_or(&empty);
+    let resource = entry.resource().unwrap_or(&empty);
     let numbers: Vec<_> =
         items(resource, "identifier").iter().enumerate().filter(|(_, it)| is_nhs_number(it)).collect();
     let nhs_number = match numbers.as_slice() {
@@ -105,7 +105,7 @@ fn is_oneself(contact: &Value) -> bool {
 }
 
 fn practice(bundle: &Bundle<'_>, patient: &Value) -> Option<OdsCode> {
-    let organisation = bundle.resolve(str_at(patient, "generalPractitioner.reference")?)?.resource?;
+    let organisation = bundle.resolve(str_at(patient, "generalPractitioner.reference")?)?.resource()?;
     ods_code(organisation)
 }
 

@@ -12,7 +12,6 @@ use super::workflow::Wish;
 use crate::booking::decision::Decision;
 use crate::booking::identifier::PatientId;
 use crate::fhir::splice::Places;
-use crate::fhir::view::id;
 
 /// Resources of a booking that the sender got from this receiver's slot search, and so sends back with
 /// this receiver's ids.
@@ -51,7 +50,7 @@ impl Ids {
             .entries()
             .iter()
             .map(|entry| {
-                let kept = entry.resource.and_then(id).filter(|_| {
+                let kept = entry.id().filter(|_| {
                     !new || booking && entry.resource_type().is_some_and(|kind| OURS_IN_A_BOOKING.contains(&kind))
                 });
                 kept.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
@@ -75,7 +74,7 @@ impl Ids {
     /// The resource that the message is about, as it will be read back: with its id, and references
     /// that mean something outside of the Bundle. It names the candidate as its patient.
     pub fn resource(&self, message: &Message<'_>) -> String {
-        let Some(resource) = message.subject.resource else { return String::new() };
+        let Some(resource) = message.subject.resource() else { return String::new() };
         let mut resource = resource.clone();
         if let Some(members) = resource.as_object_mut() {
             put_id(members, self.focus.to_string());
@@ -97,12 +96,12 @@ impl Ids {
         resource.to_string()
     }
 
-    /// The whole reply: the bytes of the request with these ids. `decision` may have found the patient to be known, or
-    /// the referral awaited.
-    pub fn reply(&self, request: &[u8], decision: &Decision, case_system: &str) -> Option<Vec<u8>> {
+    /// The whole reply: the bytes of the request with these ids at their `places`. `decision` may have found the patient
+    /// to be known, or the referral awaited.
+    pub fn reply(&self, request: &[u8], places: &Places, decision: &Decision, case_system: &str) -> Vec<u8> {
         let ids: Vec<String> = (0..self.entries.len()).map(|index| self.id_of(index, decision)).collect();
         let planned = self.planned.as_ref().map(|encounter| planned_entry(encounter, decision, case_system));
-        Some(Places::find(request)?.write(request, &ids, planned.as_deref()))
+        places.write(request, &ids, planned.as_deref())
     }
 
     fn id_of(&self, index: usize, decision: &Decision) -> String {

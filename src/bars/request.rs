@@ -234,9 +234,9 @@ fn priority_code(priority: Priority) -> &'static str {
 /// Who asks: the requester's organisation and person, or else the message's sender.
 pub fn requester(bundle: &Bundle<'_>, request: Option<&Value>, header: &Value) -> Party {
     let named = request.and_then(|request| reference_at(request, "requester")).and_then(|it| bundle.resolve(it));
-    let named = named.and_then(|entry| entry.resource);
+    let named = named.and_then(|entry| entry.resource());
     let role = named.filter(|it| str_at(it, "resourceType") == Some("PractitionerRole"));
-    let resolve = |from: Option<&Value>, path: &str| bundle.resolve(reference_at(from?, path)?)?.resource;
+    let resolve = |from: Option<&Value>, path: &str| bundle.resolve(reference_at(from?, path)?)?.resource();
     let practitioner = match role {
         Some(role) => resolve(Some(role), "practitioner"),
         None => named.filter(|it| str_at(it, "resourceType") == Some("Practitioner")),

@@ -68,14 +68,14 @@ impl Parts<'_, '_> {
 
     fn amend(self) -> Option<Command> {
         let target = ReferralId(self.target()?);
-        let held = str_at(self.message.subject.resource?, "status") == Some("on-hold");
+        let held = str_at(self.message.subject.resource()?, "status") == Some("on-hold");
         let status = if held { ReferralStatus::OnHold } else { ReferralStatus::Active };
         let referral = self.referral(target, status);
         Some(Command::AmendReferral(AmendReferral { target, referral, carried: self.carried(), subject: self.subject }))
     }
 
     fn cancel(self) -> Option<Command> {
-        let resource = self.message.subject.resource?;
+        let resource = self.message.subject.resource()?;
         let mistaken = str_at(resource, "status") == Some("entered-in-error");
         Some(Command::CancelReferral(CancelReferral {
             target: ReferralId(self.target()?),
@@ -89,12 +89,12 @@ impl Parts<'_, '_> {
     }
 
     fn respond(self, issues: &mut Issues) -> Option<Command> {
-        let missed = self.message.bundle.entries_of("Appointment").next().and_then(|it| id(it.resource?));
+        let missed = self.message.bundle.entries_of("Appointment").next().and_then(|it| id(it.resource()?));
         Some(Command::RecordResponse(RecordResponse {
             answers: str_at(self.message.header, "response.identifier")?.to_owned(),
             service: self.message.service.clone(),
             kind: self.response_kind().map_err(|issue| issues.push(*issue)).ok()?,
-            reason: str_at(self.message.focus.resource?, "reasonCode.text").map(str::to_owned),
+            reason: str_at(self.message.focus.resource()?, "reasonCode.text").map(str::to_owned),
             appointment: missed.and_then(super::headers::hyphenated).map(AppointmentId),
             origin: self.origin(),
             subject: self.subject,
@@ -105,12 +105,12 @@ impl Parts<'_, '_> {
     fn response_kind(&self) -> Result<ResponseKind, Box<Issue>> {
         let message = self.message;
         let status_of = |kind: &str| message.bundle.resources(kind).next().and_then(|it| str_at(it, "status"));
-        let focus = message.focus.resource.and_then(|it| str_at(it, "status")).unwrap_or_default();
-        let revoked = message.subject.resource.and_then(|it| str_at(it, "status")) == Some("revoked");
+        let focus = message.focus.resource().and_then(|it| str_at(it, "status")).unwrap_or_default();
+        let revoked = message.subject.resource().and_then(|it| str_at(it, "status")) == Some("revoked");
         if message.focus.resource_type() == Some("ServiceRequest") {
             return match (revoked, status_of("Appointment")) {
                 (true, Some("noshow")) => Ok(ResponseKind::DidNotAttend),
-                (true, _) => Err(Box::new(Issue::new(&WORKFLOW, "Bundle.entry.resource.ofType(Appointment).status"))),
+                (true, _) => Err(Box::new(Issue::new(&WORKFLOW, "Bundle.entry.resource().ofType(Appointment).status"))),
                 (false, _) => Ok(ResponseKind::Planned),
             };
         }
@@ -126,7 +126,7 @@ impl Parts<'_, '_> {
     }
 
     fn book(self, issues: &mut Issues) -> Option<Command> {
-        let resource = self.message.subject.resource?;
+        let resource = self.message.subject.resource()?;
         let appointment = self.appointment(AppointmentId(self.ids.focus), issues)?;
         Some(Command::Book(Book {
             slot: appointment::slot_id(&self.message.bundle, resource)?,
@@ -139,7 +139,7 @@ impl Parts<'_, '_> {
     }
 
     fn amend_booking(self, issues: &mut Issues) -> Option<Command> {
-        let resource = self.message.subject.resource?;
+        let resource = self.message.subject.resource()?;
         let target = AppointmentId(self.target()?);
         let appointment = self.appointment(target, issues)?;
         let carried = self.carried();
@@ -152,7 +152,7 @@ impl Parts<'_, '_> {
     }
 
     fn cancel_booking(self) -> Option<Command> {
-        let booking = Booking::read(self.message.subject.resource?);
+        let booking = Booking::read(self.message.subject.resource()?);
         let mistaken = booking.status == "entered-in-error";
         Some(Command::CancelBooking(CancelBooking {
             target: AppointmentId(self.target()?),
@@ -166,7 +166,7 @@ impl Parts<'_, '_> {
     }
 
     fn target(&self) -> Option<Uuid> {
-        super::headers::hyphenated(id(self.message.subject.resource?)?)
+        super::headers::hyphenated(id(self.message.subject.resource()?)?)
     }
 
     fn carried(&self) -> Carried {
@@ -174,17 +174,17 @@ impl Parts<'_, '_> {
     }
 
     fn origin(&self) -> Origin {
-        let bundle = self.message.bundle.value();
+        let bundle = self.message.bundle.root();
         Origin {
             correlation: self.context.correlation.clone(),
             bundle: str_at(bundle, "id").unwrap_or_default().to_owned(),
             reply_to: str_at(self.message.header, "source.endpoint").unwrap_or_default().to_owned(),
-            last_updated: self.message.subject.resource.and_then(|it| instant_at(it, "meta.lastUpdated")),
+            last_updated: self.message.subject.resource().and_then(|it| instant_at(it, "meta.lastUpdated")),
         }
     }
 
     fn referral(&self, id: ReferralId, status: ReferralStatus) -> Referral {
-        let request = self.message.subject.resource;
+        let request = self.message.subject.resource();
         let read = request.map(Request::read).unwrap_or_default();
         Referral {
             id,
@@ -215,7 +215,7 @@ impl Parts<'_, '_> {
 
     /// The referral to await when a booking comes first: what the booking says of it, and no more.
     fn awaited(&self, id: ReferralId) -> Referral {
-        let booking = self.message.subject.resource.map(Booking::read).unwrap_or_default();
+        let booking = self.message.subject.resource().map(Booking::read).unwrap_or_default();
         Referral {
             requester: request::requester(&self.message.bundle, None, self.message.header),
             reason_text: booking.description,
@@ -235,7 +235,7 @@ impl Parts<'_, '_> {
     }
 
     fn appointment(&self, id: AppointmentId, issues: &mut Issues) -> Option<Appointment> {
-        let booking = Booking::read(self.message.subject.resource?);
+        let booking = Booking::read(self.message.subject.resource()?);
         let (Some(start), Some(end)) = (booking.start, booking.end) else {
             issues.add(&RULE_MISSING, self.message.subject.place_of("start"));
             return None;

@@ -3,12 +3,13 @@
 
 use serde_json::Value;
 
+use super::document::{Document, Part};
 use super::view::{id, items, resource_type, str_at};
 
 /// A Bundle, looked at and not copied.
 #[derive(Clone, Debug)]
 pub struct Bundle<'a> {
-    value: &'a Value,
+    root: &'a Value,
     entries: Vec<Entry<'a>>,
     /// Indexes of the entries that have a fullUrl, in the order of it; of two equal ones the first comes first.
     by_full_url: Vec<usize>,
@@ -21,16 +22,41 @@ pub struct Entry<'a> {
     pub index: usize,
     /// Its `fullUrl`.
     pub full_url: Option<&'a str>,
-    /// Its `resource`.
-    pub resource: Option<&'a Value>,
-    /// The entry itself, for `search`, `request` and `response`.
-    pub value: &'a Value,
+    content: Content<'a>,
+}
+
+/// Where an entry's resource is to be had.
+#[derive(Clone, Copy, Debug)]
+enum Content<'a> {
+    /// A tree that is there.
+    Tree(Option<&'a Value>),
+    /// Text, which becomes a tree when it is asked for.
+    Part(&'a Part<'a>),
 }
 
 impl<'a> Entry<'a> {
+    /// Its `resource`.
+    pub fn resource(&self) -> Option<&'a Value> {
+        match self.content {
+            Content::Tree(resource) => resource,
+            Content::Part(part) => part.resource(),
+        }
+    }
+
     /// The type of its resource.
     pub fn resource_type(&self) -> Option<&'a str> {
-        resource_type(self.resource?)
+        match self.content {
+            Content::Tree(resource) => resource_type(resource?),
+            Content::Part(part) => part.resource_type(),
+        }
+    }
+
+    /// The id of its resource.
+    pub fn id(&self) -> Option<&'a str> {
+        match self.content {
+            Content::Tree(resource) => id(resource?),
+            Content::Part(part) => part.id(),
+        }
     }
 
     /// The place of the entry: `Bundle.entry[3]`.
@@ -51,20 +77,31 @@ impl<'a> Bundle<'a> {
         if resource_type(value) != Some("Bundle") {
             return None;
         }
-        let entries: Vec<_> = items(value, "entry").iter().enumerate().map(entry).collect();
-        let mut by_full_url: Vec<_> = (0..entries.len()).filter(|index| entries[*index].full_url.is_some()).collect();
-        by_full_url.sort_by_key(|index| entries[*index].full_url);
-        Some(Self { value, entries, by_full_url })
+        Some(Self::new(value, items(value, "entry").iter().enumerate().map(of_tree).collect()))
     }
 
-    /// The whole resource.
-    pub fn value(&self) -> &'a Value {
-        self.value
+    /// The view of a document, if it is a Bundle.
+    pub fn of_document(document: &'a Document<'_>) -> Option<Self> {
+        if resource_type(document.root()) != Some("Bundle") {
+            return None;
+        }
+        Some(Self::new(document.root(), document.parts().iter().enumerate().map(of_part).collect()))
+    }
+
+    fn new(root: &'a Value, entries: Vec<Entry<'a>>) -> Self {
+        let mut by_full_url: Vec<_> = (0..entries.len()).filter(|index| entries[*index].full_url.is_some()).collect();
+        by_full_url.sort_by_key(|index| entries[*index].full_url);
+        Self { root, entries, by_full_url }
+    }
+
+    /// What it says of itself. Its entries may not be in there.
+    pub fn root(&self) -> &'a Value {
+        self.root
     }
 
     /// `Bundle.type`.
     pub fn kind(&self) -> Option<&'a str> {
-        str_at(self.value, "type")
+        str_at(self.root, "type")
     }
 
     /// All entries in their order.
@@ -79,7 +116,7 @@ impl<'a> Bundle<'a> {
 
     /// The resources of this type.
     pub fn resources(&self, kind: &str) -> impl Iterator<Item = &'a Value> {
-        self.entries_of(kind).filter_map(|entry| entry.resource)
+        self.entries_of(kind).filter_map(Entry::resource)
     }
 
     /// The MessageHeader, which a message must have first (R4 bdl-12).
@@ -111,13 +148,17 @@ impl<'a> Bundle<'a> {
         let (kind, wanted) = reference.split_once('/').filter(|(_, id)| !id.contains('/'))?;
         let ends_so = |url: &str| url.strip_suffix(reference).is_some_and(|base| base.ends_with('/'));
         let by_url = self.entries.iter().find(|entry| entry.full_url.is_some_and(ends_so));
-        by_url.or_else(|| self.entries_of(kind).find(|entry| entry.resource.and_then(id) == Some(wanted)))
+        by_url.or_else(|| self.entries_of(kind).find(|entry| entry.id() == Some(wanted)))
     }
 }
 
-fn entry((index, value): (usize, &Value)) -> Entry<'_> {
+fn of_tree((index, value): (usize, &Value)) -> Entry<'_> {
     let full_url = value.get("fullUrl").and_then(Value::as_str);
-    Entry { index, full_url, resource: value.get("resource"), value }
+    Entry { index, full_url, content: Content::Tree(value.get("resource")) }
+}
+
+fn of_part<'a>((index, part): (usize, &'a Part<'_>)) -> Entry<'a> {
+    Entry { index, full_url: part.full_url(), content: Content::Part(part) }
 }
 
 /// The reference without `/_history/version`.

@@ -7,10 +7,12 @@
 //!   with [`names`] as numbers.
 //! * [`xml`] turns the other form into JSON and back; [`form`] tells the two apart.
 //! * [`path`] names places as FHIRPath, at no cost until a place has to be told.
-//! * [`view`] picks elements out of a resource; [`bundle`] finds resources in a Bundle.
+//! * [`view`] picks elements out of a resource; [`bundle`] finds resources in a Bundle; [`document`] makes a tree of
+//!   those that are looked at.
 //! * [`instant`] is dates and times that keep the precision they were written with.
 
 pub mod bundle;
+pub mod document;
 pub mod form;
 pub mod instant;
 pub mod json;

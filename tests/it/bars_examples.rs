@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use onward::bars::{check, headers::Headers, translate};
+use onward::fhir::document::Document;
 use onward::fhir::json;
+use onward::profile::facts::r4;
 
 /// Messages that the standard's own text refuses, and why.
 const REFUSED: &[(&str, &str)] = &[
@@ -40,11 +42,12 @@ fn examples_are_taken_or_refused_as_the_standard_says() {
 }
 
 fn issues(bytes: &[u8]) -> Vec<String> {
-    let value = match json::parse(bytes, &json::Limits::default()) {
-        Ok(value) => value,
+    let tape = match json::read(bytes, &json::Limits::default(), r4().names(), Vec::new()) {
+        Ok(tape) => tape,
         Err(error) => return vec![error.issue().to_string()],
     };
-    let (message, mut issues) = check::check(&value, &Headers::default());
+    let document = Document::of(&tape, r4().names());
+    let (message, mut issues) = check::check(&document, &Headers::default());
     if let Some(message) = message {
         let context =
             translate::Context { correlation: String::new(), now: jiff::Timestamp::UNIX_EPOCH, sandbox: true };

@@ -12,9 +12,11 @@ use onward::booking::nhs_number::NhsNumber;
 use onward::booking::patient::{Demographics, Patient};
 use onward::booking::referral::{Category, Origin, Party, Referral, ReferralStatus, ResponseKind};
 use onward::booking::service::Service;
+use onward::fhir::document::Document;
 use onward::fhir::json::Limits;
 use onward::issue::Severity;
 use onward::load::synthetic::{Bundles, FreeSlot, People, SENDER};
+use onward::profile::facts::r4;
 use onward::profile::library::built_in;
 use onward::profile::policy::Policy;
 use onward::profile::validate::Request;
@@ -182,8 +184,8 @@ fn faults(letter: &Rendered, policy: &Policy) -> Vec<String> {
     // Of profiles the errors only: that a narrative would be good is said of every message of the standard.
     let found = policy.apply(validator.check(&tape, &Request::default()).issues);
     found.errors().for_each(|issue| issues.push(issue.clone()));
-    let value: Value = serde_json::from_str(body).unwrap();
-    let (checked, found) = check(&value, &headers);
+    let document = Document::of(&tape, r4().names());
+    let (checked, found) = check(&document, &headers);
     issues.extend(found);
     if let Some(checked) = checked {
         assert_eq!(letter.event, format!("{} {}", checked.row.event, checked.row.reasons[0]), "{}", checked.row.name);

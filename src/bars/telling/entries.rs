@@ -196,7 +196,7 @@ impl<'a> Parts<'a> {
     }
 
     fn header(&self) -> Option<&'a Value> {
-        self.bundle()?.message_header()?.resource
+        self.bundle()?.message_header()?.resource()
     }
 
     fn url(&self, of: &str) -> String {
@@ -207,7 +207,7 @@ impl<'a> Parts<'a> {
     fn taken(&self, kind: &str) -> Vec<(String, Value)> {
         let Some(bundle) = self.bundle() else { return Vec::new() };
         let whole = |url: Option<&str>, resource: Option<&Value>| Some((url?.to_owned(), resource?.clone()));
-        bundle.entries_of(kind).filter_map(|entry| whole(entry.full_url, entry.resource)).collect()
+        bundle.entries_of(kind).filter_map(|entry| whole(entry.full_url, entry.resource())).collect()
     }
 
     /// The original's, or a new one.

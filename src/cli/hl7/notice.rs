@@ -14,12 +14,15 @@ use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::decision::{Notice, NoticeKind};
 use crate::booking::identifier::{AppointmentId, OdsCode, PatientId, ReferralId, ServiceId};
 use crate::booking::pathway::Pathway;
-use crate::booking::patient::Patient;
+use crate::booking::patient::{Demographics, Patient};
 use crate::booking::referral::{Category, Origin, Referral, ReferralStatus};
 use crate::booking::service::Service;
-use crate::fhir::bundle::{Bundle, Entry};
+use crate::fhir::bundle::Bundle;
+use crate::fhir::document::Document;
+use crate::fhir::json::{self, Limits};
 use crate::fhir::view::{code_of, id, identifier, items, resource_type, str_at};
 use crate::issue::Issues;
+use crate::profile::facts::r4;
 
 /// What the caller says besides the resources.
 #[derive(Clone, Debug, Default)]
@@ -44,22 +47,27 @@ pub(super) fn read(value: &Value, hints: &Hints) -> Result<Notice, String> {
     };
     let bundle = Bundle::of(value).ok_or("this is no Bundle")?;
     let said = match bundle.kind() {
-        Some("message") => Some(of_message(&checked(value)?)),
+        Some("message") => Some(of_message(value)?),
         _ => None,
     };
     let parts = Parts { bundle: &bundle, hints, now: Timestamp::now() };
     parts.notice(hints.kind.or(said))
 }
 
-fn checked(value: &Value) -> Result<Message<'_>, String> {
-    let (checked, found) = check::check(value, &Headers::default());
+/// What a message of the standard is to a hospital.
+fn of_message(value: &Value) -> Result<NoticeKind, String> {
+    let text = value.to_string();
+    let limits = Limits { bytes_max: text.len(), ..Limits::default() };
+    let tape = json::read(text.as_bytes(), &limits, r4().names(), Vec::new()).map_err(|error| error.to_string())?;
+    let document = Document::of(&tape, r4().names());
+    let (checked, found) = check::check(&document, &Headers::default());
     let first = |issues: &Issues| issues.errors().next().map(ToString::to_string).unwrap_or_default();
-    checked.ok_or_else(|| first(&found))
+    checked.map(|message| of_row(&message)).ok_or_else(|| first(&found))
 }
 
 /// What a message of the workflow table is to a hospital.
-fn of_message(message: &Message<'_>) -> NoticeKind {
-    let subject = message.subject.resource;
+fn of_row(message: &Message<'_>) -> NoticeKind {
+    let subject = message.subject.resource();
     let status = subject.and_then(|it| str_at(it, "status")).unwrap_or_default();
     let missed = message.bundle.resources("Appointment").any(|it| str_at(it, "status") == Some("noshow"));
     match message.row.wish {
@@ -109,10 +117,11 @@ impl Parts<'_> {
     }
 
     fn patient(&self) -> Patient {
-        let empty = Value::Null;
-        let entry = Entry { index: 0, full_url: None, resource: None, value: &empty };
-        let entry = self.bundle.entries_of("Patient").next().unwrap_or(&entry);
-        let id = PatientId(own_id(entry.resource.unwrap_or(&empty)));
+        let Some(entry) = self.bundle.entries_of("Patient").next() else {
+            let id = PatientId(own_id(&Value::Null));
+            return Patient { id, nhs_number: None, demographics: Demographics::default(), replaced_by: None };
+        };
+        let id = PatientId(entry.resource().map_or_else(|| own_id(&Value::Null), own_id));
         let subject = patient::subject(self.bundle, entry, id, true, &mut Issues::default());
         Patient { id, nhs_number: subject.nhs_number, demographics: subject.demographics, replaced_by: None }
     }
@@ -162,7 +171,7 @@ impl Parts<'_> {
                 .ok_or("a ServiceRequest of this status is no referral")?,
         };
         let own = resource.map(own_id).or(appointment.map(|it| it.referral.0)).filter(|id| !id.is_nil());
-        let header = self.bundle.message_header().and_then(|entry| entry.resource).unwrap_or(&Value::Null);
+        let header = self.bundle.message_header().and_then(|entry| entry.resource()).unwrap_or(&Value::Null);
         let category = resource.map_or(&[] as &[Value], |it| items(it, "category"));
         let validates = category.iter().any(|it| code_of(it, systems::CATEGORY) == Some(Category::Validation.as_str()));
         Ok(Referral {
@@ -194,7 +203,7 @@ impl Parts<'_> {
 
     /// The service of the message's destination, or of the HealthcareService; else nothing is known of it.
     fn service_id(&self) -> ServiceId {
-        let header = self.bundle.message_header().and_then(|entry| entry.resource);
+        let header = self.bundle.message_header().and_then(|entry| entry.resource());
         let destination = header.and_then(|it| str_at(it, "destination.endpoint")).and_then(systems::dos_service);
         let held = || self.bundle.resources("HealthcareService").find_map(|it| identifier(it, systems::DOS_SERVICE));
         ServiceId(destination.or_else(held).unwrap_or_default().to_owned())
@@ -202,9 +211,10 @@ impl Parts<'_> {
 
     fn service(&self, service: &ServiceId) -> Result<Service, String> {
         let held = self.bundle.resources("HealthcareService").next();
-        let provider =
-            |from: Option<&Value>, path: &str| patient::ods_code(self.bundle.resolve(str_at(from?, path)?)?.resource?);
-        let header = self.bundle.message_header().and_then(|entry| entry.resource);
+        let provider = |from: Option<&Value>, path: &str| {
+            patient::ods_code(self.bundle.resolve(str_at(from?, path)?)?.resource()?)
+        };
+        let header = self.bundle.message_header().and_then(|entry| entry.resource());
         let organisation = provider(held, "providedBy.reference")
             .or_else(|| provider(header, "destination.receiver.reference"))
             .or_else(|| self.hints.organisation.clone())

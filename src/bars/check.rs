@@ -21,7 +21,9 @@ use crate::issue::{
 /// A message that passed, and its parts.
 #[derive(Debug)]
 pub struct Message<'a> {
-    /// All of it.
+    /// All of it, as it was read.
+    pub document: &'a Document<'a>,
+    /// All of it, as a Bundle.
     pub bundle: Bundle<'a>,
     /// What it asks.
     pub row: &'static Row,
@@ -53,17 +55,23 @@ pub fn check<'a>(document: &'a Document<'_>, headers: &Headers) -> (Option<Messa
         issues.say(&RESOURCE_TYPE, "Bundle.entry[0].resource", "The first entry must be the MessageHeader.");
         return (None, issues);
     };
-    let message = assemble(bundle, header, headers, &mut issues);
+    let message = assemble(document, bundle, header, headers, &mut issues);
     if let Some(message) = &message {
         check_links(message, &mut issues);
-        check_references(message, document, &mut issues);
+        check_references(message, &mut issues);
         check_counts(message, &mut issues);
         check_elements(message, &mut issues);
     }
     (message.filter(|_| !issues.has_errors()), issues)
 }
 
-fn assemble<'a>(bundle: Bundle<'a>, entry: Entry<'a>, headers: &Headers, issues: &mut Issues) -> Option<Message<'a>> {
+fn assemble<'a>(
+    document: &'a Document<'a>,
+    bundle: Bundle<'a>,
+    entry: Entry<'a>,
+    headers: &Headers,
+    issues: &mut Issues,
+) -> Option<Message<'a>> {
     let header = entry.resource()?;
     let service = destination(header, headers, issues);
     let event = code(header, "eventCoding", systems::EVENTS);
@@ -95,6 +103,7 @@ fn assemble<'a>(bundle: Bundle<'a>, entry: Entry<'a>, headers: &Headers, issues:
         focus: focus?,
         service: service?,
         header,
+        document,
         bundle,
     })
 }
@@ -153,11 +162,11 @@ fn check_links(message: &Message<'_>, issues: &mut Issues) {
     }
 }
 
-fn check_references(message: &Message<'_>, document: &Document<'_>, issues: &mut Issues) {
-    for (node, reference) in document.references() {
+fn check_references(message: &Message<'_>, issues: &mut Issues) {
+    for (node, reference) in message.document.references() {
         let reference = reference.trim();
         if reference.starts_with("urn:uuid:") && message.bundle.resolve(reference).is_none() {
-            issues.push(Issue::new(&REFERENCE_UNRESOLVED, document.place(node)).tolerated());
+            issues.push(Issue::new(&REFERENCE_UNRESOLVED, message.document.place(node)).tolerated());
         }
     }
 }
@@ -291,8 +300,8 @@ fn check_request(message: &Message<'_>, issues: &mut Issues) {
 
 fn check_status(message: &Message<'_>, kind: &str, allowed: &[&str], issues: &mut Issues) {
     for entry in message.bundle.entries_of(kind) {
-        let status = entry.resource().and_then(|resource| str_at(resource, "status")).unwrap_or_default();
-        if !allowed.contains(&status) {
+        let status = entry.element("status");
+        if !allowed.contains(&status.as_deref().and_then(Value::as_str).unwrap_or_default()) {
             let text = format!("{kind}.status must be {} in this workflow.", allowed.join(" or "));
             issues.say(&WORKFLOW, entry.place_of("status"), text);
         }

@@ -1,9 +1,7 @@
 //! The synchronous reply: the sender's Bundle with the receiver's ids, and for a new request the
 //! receiver's own planned Encounter (BaRS Core, "Synchronous response").
 
-use std::collections::HashMap;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::check::Message;
@@ -74,26 +72,15 @@ impl Ids {
     /// The resource that the message is about, as it will be read back: with its id, and references
     /// that mean something outside of the Bundle. It names the candidate as its patient.
     pub fn resource(&self, message: &Message<'_>) -> String {
-        let Some(resource) = message.subject.resource() else { return String::new() };
-        let mut resource = resource.clone();
-        if let Some(members) = resource.as_object_mut() {
-            put_id(members, self.focus.to_string());
-        }
-        let urls: HashMap<&str, String> = message
-            .bundle
-            .entries()
-            .iter()
-            .filter_map(|entry| {
-                let id = if entry.index == message.patient.index {
-                    &self.patient.to_string()
-                } else {
-                    &self.entries[entry.index]
-                };
-                Some((entry.full_url?, format!("{}/{id}", entry.resource_type()?)))
+        let renamed = |url: &str| {
+            let entry = message.bundle.by_full_url(url)?;
+            let kind = entry.resource_type()?;
+            Some(match entry.index == message.patient.index {
+                true => format!("{kind}/{}", self.patient),
+                false => format!("{kind}/{}", self.entries[entry.index]),
             })
-            .collect();
-        rewrite(&mut resource, &urls);
-        resource.to_string()
+        };
+        message.document.copied(message.subject.index, &self.focus.to_string(), &renamed).unwrap_or_default()
     }
 
     /// The whole reply: the bytes of the request with these ids at their `places`. `decision` may have found the patient
@@ -113,12 +100,12 @@ impl Ids {
 
 /// The receiver's Encounter, of the same kind, patient and journey as the sender's.
 fn planned_encounter(message: &Message<'_>) -> Value {
-    let theirs = message.bundle.resources("Encounter").next();
+    let theirs = message.bundle.entries_of("Encounter").next();
     let mut encounter =
         json!({ "resourceType": "Encounter", "id": Uuid::now_v7().to_string(), "meta": {}, "status": "planned" });
     for element in ["class", "subject", "episodeOfCare"] {
-        if let Some(same) = theirs.and_then(|theirs| theirs.get(element)) {
-            encounter[element] = same.clone();
+        if let Some(same) = theirs.and_then(|theirs| theirs.element(element)) {
+            encounter[element] = same.into_owned();
         }
     }
     encounter
@@ -131,34 +118,6 @@ fn planned_entry(encounter: &Value, decision: &Decision, case_system: &str) -> S
         encounter["identifier"] = json!([{ "system": case_system, "value": referral.case_reference }]);
     }
     json!({ "fullUrl": format!("urn:uuid:{}", Uuid::now_v7()), "resource": encounter }).to_string()
-}
-
-/// The id, in its usual place after the type.
-fn put_id(resource: &mut Map<String, Value>, id: String) {
-    match resource.get_mut("id") {
-        Some(held) => *held = Value::String(id),
-        None => drop(resource.shift_insert(1.min(resource.len()), "id".into(), Value::String(id))),
-    }
-}
-
-/// References by fullUrl become references by type and id.
-fn rewrite(value: &mut Value, urls: &HashMap<&str, String>) {
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match member {
-                    Value::String(text) if name == "reference" => {
-                        if let Some(known) = urls.get(text.as_str()) {
-                            *text = known.clone();
-                        }
-                    }
-                    _ => rewrite(member, urls),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, urls)),
-        _ => {}
-    }
 }
 
 /// Eight letters and digits that people can read to each other (Crockford's base 32), from the id.

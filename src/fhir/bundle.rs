@@ -1,6 +1,8 @@
 //! A Bundle's entries, by type, by fullUrl and by reference (R4 2.36 and 2.36.4 "Resolving references in
 //! Bundles").
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::document::{Document, Part};
@@ -40,6 +42,14 @@ impl<'a> Entry<'a> {
         match self.content {
             Content::Tree(resource) => resource,
             Content::Part(part) => part.resource(),
+        }
+    }
+
+    /// A member of its resource, for who needs no more of it.
+    pub fn element(&self, name: &str) -> Option<Cow<'a, Value>> {
+        match self.content {
+            Content::Tree(resource) => resource?.get(name).map(Cow::Borrowed),
+            Content::Part(part) => part.element(name),
         }
     }
 

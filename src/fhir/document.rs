@@ -78,10 +78,97 @@ impl<'t> Document<'t> {
         named.filter_map(|node| Some((node, self.tape.string(node)?)))
     }
 
+    /// The resource of an entry without spaces, with this id, and with other texts in the references that `renamed`
+    /// has one for.
+    pub fn copied(&self, index: usize, id: &str, renamed: &impl Fn(&str) -> Option<String>) -> Option<String> {
+        let held = self.parts.get(index)?.resource.as_ref()?;
+        let mut copy = Copy { document: self, renamed, out: String::new() };
+        if self.tape.kind(held.node) != Kind::Object {
+            copy.value(held.node);
+            return Some(copy.out);
+        }
+        copy.out.reserve(self.tape.raw(held.node).len() + id.len());
+        copy.out.push('{');
+        let own = held.id.as_ref().map(|(node, _)| *node);
+        for (position, member) in self.tape.children(held.node).enumerate() {
+            // The usual place of an id is after the type.
+            if position == 1 && own.is_none() {
+                copy.id(id);
+            }
+            if Some(member) == own { copy.id(id) } else { copy.member(member) }
+        }
+        if own.is_none() && self.tape.children(held.node).count() < 2 {
+            copy.id(id);
+        }
+        copy.out.push('}');
+        Some(copy.out)
+    }
+
     /// Where the array of entries stands in the text.
     pub(super) fn entries_span(&self) -> Option<(Range<usize>, Option<usize>)> {
         let entries = self.entries?;
         Some((self.tape.span(entries), self.tape.children(entries).last().map(|last| self.tape.span(last).end)))
+    }
+}
+
+/// A value that is being copied.
+struct Copy<'d, 't, R> {
+    document: &'d Document<'t>,
+    renamed: &'d R,
+    out: String,
+}
+
+impl<R: Fn(&str) -> Option<String>> Copy<'_, '_, R> {
+    fn value(&mut self, node: NodeId) {
+        let tape = self.document.tape;
+        match tape.kind(node) {
+            Kind::Object => {
+                self.out.push('{');
+                tape.children(node).for_each(|member| self.member(member));
+                self.out.push('}');
+            }
+            Kind::Array => {
+                self.out.push('[');
+                for item in tape.children(node) {
+                    self.comma();
+                    self.value(item);
+                }
+                self.out.push(']');
+            }
+            _ => self.out.push_str(&tape.source()[tape.span(node)]),
+        }
+    }
+
+    fn member(&mut self, node: NodeId) {
+        let tape = self.document.tape;
+        self.name(tape.raw_key(node));
+        let reference = (tape.name(node) == self.document.reference).then(|| tape.string(node)).flatten();
+        match reference.and_then(|reference| (self.renamed)(&reference)) {
+            Some(renamed) => self.text(&renamed),
+            None => self.value(node),
+        }
+    }
+
+    fn id(&mut self, id: &str) {
+        self.name("id");
+        self.text(id);
+    }
+
+    fn name(&mut self, raw: &str) {
+        self.comma();
+        self.out.push('"');
+        self.out.push_str(raw);
+        self.out.push_str("\":");
+    }
+
+    fn text(&mut self, text: &str) {
+        self.out.push_str(&Value::from(text).to_string());
+    }
+
+    fn comma(&mut self) {
+        if !self.out.ends_with(['{', '[']) {
+            self.out.push(',');
+        }
     }
 }
 
@@ -105,6 +192,15 @@ impl Part<'_> {
     pub fn resource(&self) -> Option<&Value> {
         let held = self.resource.as_ref()?;
         Some(held.tree.get_or_init(|| self.tape.value(held.node)))
+    }
+
+    /// A member of its resource, for who needs no more of it.
+    pub fn element(&self, name: &str) -> Option<Cow<'_, Value>> {
+        let held = self.resource.as_ref()?;
+        match held.tree.get() {
+            Some(tree) => tree.get(name).map(Cow::Borrowed),
+            None => self.tape.member_named(held.node, name).map(|node| Cow::Owned(self.tape.value(node))),
+        }
     }
 
     /// Where its resource stands in the text, if it is an object: with its type and its id, and whether anything is in
@@ -203,6 +299,22 @@ mod tests {
         assert_eq!((bare.full_url(), bare.resource(), bare.id()), (Some("urn:uuid:2"), None, None));
         assert_eq!((empty.resource_type(), empty.resource()), (None, Some(&json!({}))));
         assert_eq!((number.resource(), number.full_url()), (None, None));
+    }
+
+    #[test]
+    fn a_copy_has_its_id_and_the_references_that_it_was_given() {
+        let text = r#"{"entry":[{"resource":{ "resourceType" : "X", "n": [ 1.50, {}, [] ], "s":"a\u0041\"{",
+            "r":{"reference":"urn:uuid:1","display":"urn:uuid:1"}}}, {"resource":{"id":"old","reference":"y"}}, {"resource":{}}, {"resource":3}, {}]}"#;
+        let names = names();
+        let tape = read(text.as_bytes(), &Limits::default(), &names, Vec::new()).unwrap();
+        let document = Document::of(&tape, &names);
+        let renamed = |old: &str| (old == "urn:uuid:1").then(|| "P/\"2".to_owned());
+        let copied = |index| document.copied(index, "new", &renamed);
+        let first = r#"{"resourceType":"X","id":"new","n":[1.50,{},[]],"s":"a\u0041\"{","r":{"reference":"P/\"2","display":"urn:uuid:1"}}"#;
+        assert_eq!(copied(0).unwrap(), first);
+        assert_eq!(copied(1).unwrap(), r#"{"id":"new","reference":"y"}"#);
+        assert_eq!(copied(2).unwrap(), r#"{"id":"new"}"#);
+        assert_eq!((copied(3).as_deref(), copied(4), copied(5)), (Some("3"), None, None));
     }
 
     #[test]

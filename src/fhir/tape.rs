@@ -120,9 +120,14 @@ impl<'a> Tape<'a> {
 
     /// The property's name as it is written, escapes resolved; empty for an item and for the root.
     pub fn key(&self, id: NodeId) -> Cow<'a, str> {
+        unescaped(self.raw_key(id))
+    }
+
+    /// The property's name as it is written, between its quotes; empty for an item and for the root.
+    pub fn raw_key(&self, id: NodeId) -> &'a str {
         match self.node(id).key as usize {
-            0 => Cow::Borrowed(""),
-            start => unescaped(string_at(self.text, start)),
+            0 => "",
+            start => string_at(self.text, start),
         }
     }
 

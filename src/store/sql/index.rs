@@ -105,21 +105,21 @@ fn add_alike(conn: &dyn Session, subject: &Subject, message: &Message, state: &m
             return Ok(());
         }
     }
-    state.index.alike = neighbours(conn, subject, message.received_at, state)?;
+    state.index.alike = neighbours(conn, subject, &keys, message.received_at, state)?;
     Ok(())
 }
 
-/// Records that may be the same person's. Those that were looked at, and all that are linked to them, are among the
+/// Records that may be the same person's, by the keys of what is said of it. Those that were looked at, and all that are linked to them, are among the
 /// members of the state afterwards.
 pub(in crate::store) fn neighbours(
     conn: &dyn Session,
     subject: &Subject,
+    keys: &[u64],
     now: Timestamp,
     state: &mut State,
 ) -> Result<Vec<Alike>, Fault> {
-    let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
     let mut found: Vec<Keyed> = Vec::new();
-    add_keyed(conn, &keys, &mut found)?;
+    add_keyed(conn, keys, &mut found)?;
     let first = found.len();
     let judged = judge(conn, subject, &found, now, state)?;
     // Whoever is certain must not be taken for certain where somebody else is as much alike to them.

@@ -14,6 +14,7 @@ use crate::booking::identifier::{Identifier, PatientId};
 use crate::booking::index::{Alike, IndexState, Likeness, Link};
 use crate::booking::patient::Patient;
 use crate::reconcile::diary::Entry;
+use crate::reconcile::lookup;
 use crate::store::{TaskPage, TaskRow};
 
 /// All records that are linked to this one, the one that stands for the person first.
@@ -40,7 +41,8 @@ pub(in crate::store) fn search(conn: &dyn Session, identifier: &Identifier) -> R
 pub(in crate::store) fn find(conn: &dyn Session, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, Fault> {
     let mut state = State::default();
     let mut found: Vec<(PatientId, Alike)> = Vec::new();
-    for alike in neighbours(conn, subject, Timestamp::now(), &mut state)? {
+    let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
+    for alike in neighbours(conn, subject, &keys, Timestamp::now(), &mut state)? {
         let person = state.index.person_of(&alike.record).id;
         let weight = |it: &Alike| (it.evidence.likeness, it.evidence.score);
         match found.iter_mut().find(|(known, _)| *known == person) {

@@ -1,12 +1,14 @@
 //! `onward load`: puts a load on a gateway on this machine, and measures.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use clap::Args;
 use hyper::Uri;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -59,6 +61,9 @@ pub struct LoadCommand {
     /// Decides names, addresses and the order of kinds; the patients' numbers are always new.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Whom `match` asks for: FHIR Patients, one on each line.
+    #[arg(long, value_name = "FILE.ndjson")]
+    pub people: Option<PathBuf>,
 }
 
 impl LoadCommand {
@@ -88,7 +93,7 @@ impl LoadCommand {
     }
 
     async fn load(&self, base: &str, address: SocketAddr, tls: Arc<ClientConfig>) -> anyhow::Result<Report> {
-        let plan = self.plan();
+        let plan = self.plan()?;
         let connections = match self.http2 {
             true => usize::from(self.connections.unwrap_or(1)).min(plan.workers),
             false => 1,
@@ -105,19 +110,31 @@ impl LoadCommand {
     }
 
     /// Over HTTP/1.1 a request under way has a connection to itself, so their numbers are the same.
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> anyhow::Result<Plan> {
         let usual = if self.rate.is_some() { 256 } else { 16 };
         let workers = self.concurrency.or(self.connections.filter(|_| !self.http2)).unwrap_or(usual);
         let at_most = self.connections.filter(|_| !self.http2).unwrap_or(u16::MAX);
-        Plan {
+        Ok(Plan {
             mix: self.mix.clone(),
             mode: self.rate.map_or(Mode::Closed, Mode::Rate),
             duration: Duration::from_secs(u64::from(self.duration)),
             workers: usize::from(workers.min(at_most)),
             service: self.service.clone(),
             seed: self.seed,
-        }
+            questions: self.people.as_deref().map(questions).transpose()?.unwrap_or_default(),
+        })
     }
+}
+
+/// The bodies of `Patient/$match` about the first people of a file.
+fn questions(path: &Path) -> anyhow::Result<Vec<Bytes>> {
+    const MOST: usize = 100_000;
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let lines = BufReader::new(file).lines().take(MOST).filter(|line| !line.as_ref().is_ok_and(String::is_empty));
+    let question = |patient: String| {
+        format!(r#"{{"resourceType":"Parameters","parameter":[{{"name":"resource","resource":{patient}}}]}}"#)
+    };
+    Ok(lines.map(|line| line.map(|patient| question(patient).into())).collect::<Result<_, _>>()?)
 }
 
 fn rate(text: &str) -> Result<f64, String> {

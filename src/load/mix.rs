@@ -49,7 +49,8 @@ fn weight(text: &str) -> Result<(Kind, u64), String> {
         "referral" => Kind::Referral,
         "booking" => Kind::Booking,
         "read" => Kind::Read,
-        other => return Err(format!("{other}: the kinds are referral, booking and read")),
+        "match" => Kind::Match,
+        other => return Err(format!("{other}: the kinds are referral, booking, read and match")),
     };
     let weight: u32 = weight.trim().parse().map_err(|_| format!("{weight} is not a weight"))?;
     Ok((kind, u64::from(weight)))

@@ -19,10 +19,12 @@ pub enum Kind {
     Read,
     /// A search for free slots, when none are left to book.
     Search,
+    /// A person who is asked for (`Patient/$match`).
+    Match,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 4] = [Kind::Referral, Kind::Booking, Kind::Read, Kind::Search];
+    pub(super) const ALL: [Kind; 5] = [Kind::Referral, Kind::Booking, Kind::Read, Kind::Search, Kind::Match];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Booking => "booking",
             Self::Read => "read",
             Self::Search => "search",
+            Self::Match => "match",
         }
     }
 }
@@ -47,7 +50,7 @@ pub(super) enum Outcome {
 
 /// The counts while requests run.
 pub(super) struct Tally {
-    kinds: [Count; 4],
+    kinds: [Count; Kind::ALL.len()],
 }
 
 struct Count {

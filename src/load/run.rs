@@ -33,6 +33,8 @@ pub struct Plan {
     pub service: String,
     /// Decides names, addresses and the order of kinds.
     pub seed: u64,
+    /// Whom to ask for: the bodies of `Patient/$match`.
+    pub questions: Vec<Bytes>,
 }
 
 /// Why a load could not even begin.
@@ -123,6 +125,7 @@ impl Run<'_> {
             match self.plan.mix.pick(self.plan.seed, number) {
                 Kind::Booking if !self.exhausted.load(Ordering::Relaxed) => self.book(client, due).await,
                 Kind::Read => self.note(Kind::Read, due, self.read(client, number).await),
+                Kind::Match => self.note(Kind::Match, due, self.ask(client, number).await),
                 _ => self.note(Kind::Referral, due, self.referral(client).await),
             }
             // A server that refuses at once must not keep a worker from ever letting the others go on.
@@ -169,6 +172,14 @@ impl Run<'_> {
         };
         let Some(path) = path else { return Outcome::Error("nothing to read".to_owned()) };
         ok(client.send(Method::GET, &path, self.headers.read(), None).await)
+            .map_or_else(Outcome::Error, |_| Outcome::Good)
+    }
+
+    async fn ask(&self, client: &Client, number: u64) -> Outcome {
+        let questions = &self.plan.questions;
+        let place = super::people::mix(number) as usize % questions.len().max(1);
+        let Some(question) = questions.get(place) else { return Outcome::Error("nobody to ask for".to_owned()) };
+        ok(client.send(Method::POST, "/Patient/$match", self.headers.write(), Some(question.clone())).await)
             .map_or_else(Outcome::Error, |_| Outcome::Good)
     }
 

@@ -21,6 +21,7 @@ struct Seen {
     booked: Vec<String>,
     wrong: Vec<String>,
     searches: usize,
+    asked: HashSet<String>,
     /// How many days have free slots.
     days: usize,
 }
@@ -93,6 +94,7 @@ impl Drop for StandIn {
 fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/FHIR/R4/$process-message", web::post().to(process))
+        .route("/FHIR/R4/Patient/$match", web::post().to(question))
         .route("/FHIR/R4/Slot", web::get().to(search))
         .route("/FHIR/R4/ServiceRequest/{id}", web::get().to(read));
 }
@@ -143,6 +145,16 @@ async fn search(request: HttpRequest, seen: Shared) -> HttpResponse {
     };
     let entries: Vec<Value> = (1..=count).map(slot).collect();
     HttpResponse::Ok().json(json!({"resourceType": "Bundle", "entry": entries}))
+}
+
+async fn question(request: HttpRequest, body: web::Bytes, seen: Shared) -> HttpResponse {
+    let mut seen = seen.lock().unwrap();
+    check_headers(&request, &mut seen);
+    let asked: Value = serde_json::from_slice(&body).unwrap();
+    let [parameter] = asked["parameter"].as_array().unwrap().as_slice() else { panic!("one parameter") };
+    note(&mut seen, parameter["name"] == "resource", "no resource");
+    seen.asked.insert(parameter["resource"]["birthDate"].as_str().unwrap().to_owned());
+    HttpResponse::Ok().json(json!({"resourceType": "Bundle", "type": "searchset"}))
 }
 
 async fn read(request: HttpRequest, id: web::Path<String>, seen: Shared) -> HttpResponse {
@@ -200,4 +212,20 @@ fn an_open_load_keeps_its_rate_over_http_2() {
     assert_eq!(seen.wrong, Vec::<String>::new());
     // 20 and the warm-up; each has a request id, and each referral a Bundle.id.
     assert_eq!(seen.ids.len() - seen.accepted.len(), 21);
+}
+
+#[test]
+fn people_of_a_file_are_asked_for() {
+    let gateway = StandIn::start(0);
+    let file = TempDir::new().unwrap();
+    let people = file.path().join("people.ndjson");
+    let lines: Vec<String> = (1..=4)
+        .map(|day| json!({"resourceType": "Patient", "birthDate": format!("1950-01-0{day}")}).to_string())
+        .collect();
+    std::fs::write(&people, lines.join("\n")).unwrap();
+    let arguments = ["--duration", "1", "--concurrency", "2", "--mix", "match=1", "--people"];
+    assert_eq!(gateway.load(&[&arguments[..], &[people.to_str().unwrap()]].concat()), 0);
+    assert_eq!(gateway.load(&arguments[..6]), 2, "there is nobody to ask for");
+    let seen = gateway.seen.lock().unwrap();
+    assert_eq!((&seen.wrong, seen.asked.len()), (&Vec::new(), 4));
 }

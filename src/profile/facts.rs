@@ -89,7 +89,34 @@ pub struct Type {
     pub required: u128,
     fields: Vec<Field>,
     /// From the number of a name to a field; an open-addressing table.
-    numbers: Box<[(NameId, u16)]>,
+    slots: Box<[Slot]>,
+}
+
+/// Where a property's name leads to. Half of all values are plain ones, and what is asked of those is here too: a walk
+/// that went to the field, its element and its type for each spent its time waiting for memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    name: NameId,
+    field: u16,
+    /// The property is an element that occurs once at most, is no choice, and is a primitive.
+    pub plain: Option<Plain>,
+}
+
+/// A primitive that occurs once at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain {
+    /// Index in [`Type::elements`].
+    pub element: u8,
+    /// What its value looks like.
+    pub primitive: Primitive,
+    /// The type of its value.
+    pub kind: TypeId,
+    /// The code list that its value must be from.
+    pub list: Option<ListId>,
+}
+
+impl Slot {
+    const FREE: Self = Self { name: NameId::UNKNOWN, field: 0, plain: None };
 }
 
 /// One element of a type.
@@ -221,17 +248,32 @@ impl Type {
     /// The property of this number, with or without its underscore.
     #[inline]
     pub fn field_of(&self, name: NameId) -> Option<&Field> {
+        self.slot_of(name).map(|slot| self.field(slot))
+    }
+
+    /// The same, as far as a name leads by itself.
+    #[inline]
+    pub fn slot_of(&self, name: NameId) -> Option<&Slot> {
         let wanted = name.plain();
-        let mask = self.numbers.len().checked_sub(1)?;
-        let mut slot = wanted.index() & mask;
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = wanted.index() & mask;
         // At most half of the slots is taken, so a free one ends the search.
         loop {
-            match self.numbers[slot] {
-                (NameId::UNKNOWN, _) => return None,
-                (found, field) if found == wanted => return self.fields.get(usize::from(field)),
-                _ => slot = (slot + 1) & mask,
+            let slot = &self.slots[at];
+            if slot.name == wanted && wanted.is_known() {
+                return Some(slot);
             }
+            if !slot.name.is_known() {
+                return None;
+            }
+            at = (at + 1) & mask;
         }
+    }
+
+    /// The property that a slot of this type leads to.
+    #[inline]
+    pub fn field(&self, slot: &Slot) -> &Field {
+        &self.fields[usize::from(slot.field)]
     }
 
     /// The element that a property is of.

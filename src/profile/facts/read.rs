@@ -3,8 +3,8 @@
 
 use foldhash::HashMap;
 
-use super::{CodeList, Element, Facts, Field, Kind, ListId, Special, Type, TypeId};
-use crate::fhir::names::{NameId, Names};
+use super::{CodeList, Element, Facts, Field, Kind, ListId, Plain, Slot, Special, Type, TypeId};
+use crate::fhir::names::Names;
 use crate::profile::primitive::Primitive;
 
 /// A type as it stands in the table.
@@ -140,15 +140,41 @@ impl Compiler {
         let rows = self.rows(block);
         assert!(rows.len() <= 128, "{} has more elements than bits", block.name);
         let fields: Vec<_> = rows.iter().enumerate().flat_map(|(index, row)| self.fields(index, row)).collect();
+        let elements: Vec<_> = rows.iter().map(|row| self.element(row)).collect();
         Type {
             name: block.name,
             parent: block.parent.map(|name| self.id(name)),
             kind: kind(block),
             special: special(block.name),
             required: rows.iter().enumerate().filter(|(_, row)| row.min != "0").fold(0, |all, (i, _)| all | 1 << i),
-            elements: rows.iter().map(|row| self.element(row)).collect(),
-            numbers: numbers(&fields),
+            slots: self.slots(&fields, &elements),
+            elements,
             fields,
+        }
+    }
+
+    /// An open-addressing table from the numbers of names, at most half full.
+    fn slots(&self, fields: &[Field], elements: &[Element]) -> Box<[Slot]> {
+        let size = (fields.len() * 2).next_power_of_two();
+        let mut slots = vec![Slot::FREE; size].into_boxed_slice();
+        for (index, field) in fields.iter().enumerate() {
+            let mut at = field.name_id.index() & (size - 1);
+            while slots[at].name.is_known() {
+                at = (at + 1) & (size - 1);
+            }
+            let plain = self.plain(field, &elements[usize::from(field.element)]);
+            slots[at] = Slot { name: field.name_id, field: index as u16, plain };
+        }
+        slots
+    }
+
+    fn plain(&self, field: &Field, element: &Element) -> Option<Plain> {
+        let is_single = element.allowed && !element.many && !element.choice;
+        match kind(&self.blocks[usize::from(field.kind.0)]) {
+            Kind::Primitive(primitive) if is_single => {
+                Some(Plain { element: field.element, primitive, kind: field.kind, list: element.list })
+            }
+            _ => None,
         }
     }
 
@@ -187,20 +213,6 @@ impl Compiler {
             }
         }
     }
-}
-
-/// An open-addressing table from the numbers of names, at most half full.
-fn numbers(fields: &[Field]) -> Box<[(NameId, u16)]> {
-    let size = (fields.len() * 2).next_power_of_two();
-    let mut slots = vec![(NameId::UNKNOWN, 0); size].into_boxed_slice();
-    for (index, field) in fields.iter().enumerate() {
-        let mut slot = field.name_id.index() & (size - 1);
-        while slots[slot].0.is_known() {
-            slot = (slot + 1) & (size - 1);
-        }
-        slots[slot] = (field.name_id, index as u16);
-    }
-    slots
 }
 
 /// `A|Reference(B|C)` as A without targets and Reference with `B|C`.

@@ -6,7 +6,7 @@ use super::walk::Walk;
 use super::*;
 use crate::issue;
 use crate::profile::definition::Strength;
-use crate::profile::facts::{CodeList, Element, Kind, Special, Type};
+use crate::profile::facts::{CodeList, Element, Kind, ListId, Special, Type};
 use crate::profile::program::{Binding, SetId};
 use crate::profile::terminology::{Membership, Reason};
 
@@ -16,8 +16,8 @@ const LISTED_MAX: usize = 12;
 impl Walk<'_, '_> {
     /// A `code` by itself: the element's list gives the system.
     #[inline]
-    pub(super) fn bound_code(&mut self, element: &Element, code: &str, node: NodeId) {
-        let Some(list) = element.list else { return };
+    pub(super) fn bound_code(&mut self, list: Option<ListId>, code: &str, node: NodeId) {
+        let Some(list) = list else { return };
         let list = self.facts.list(list);
         if !list.has_code(code) {
             self.say(&issue::CODE_UNKNOWN, node, expected(list));

@@ -7,7 +7,7 @@ use super::walk::{Active, Here, Item, Walk};
 use super::*;
 use crate::fhir::tape::Kind as Json;
 use crate::issue;
-use crate::profile::facts::{Element, Field, Kind, Special, Type};
+use crate::profile::facts::{Element, Field, Kind, Plain, Special, Type};
 use crate::profile::primitive::{Fault, Primitive};
 use crate::profile::program::{Alternative, MANY, Target};
 
@@ -66,19 +66,8 @@ impl Walk<'_, '_> {
         rules: &[RuleId],
     ) {
         if let Some(node) = item.value {
-            self.types[node.index()] = field.kind;
-            let text = self.tape.string(node);
-            let raw = text.as_deref().unwrap_or_else(|| self.tape.raw(node));
-            match primitive.fault(self.tape.kind(node), raw) {
-                None if primitive == Primitive::Xhtml => self.narrative(node, raw),
-                None if primitive == Primitive::String && memchr::memchr(b'<', raw.as_bytes()).is_some() => {
-                    self.markup(node, raw);
-                }
-                None => self.bound_code(element, raw, node),
-                Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
-                Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
-                Some(Fault::Tolerated(expected)) => self.warn(&issue::VALUE_FORMAT, node, expected),
-            }
+            let (element, list) = (field.element, element.list);
+            self.value(node, &Plain { element, primitive, kind: field.kind, list });
         }
         if let Some(node) = item.sibling {
             self.types[node.index()] = field.kind;
@@ -92,6 +81,25 @@ impl Walk<'_, '_> {
             self.prescribed(*rule, item, field);
         }
         self.invariants_of(rules, item.node);
+    }
+
+    /// The half with the value: its form, and its code where R4 asks for one of a list.
+    #[inline]
+    pub(super) fn value(&mut self, node: NodeId, plain: &Plain) {
+        let primitive = plain.primitive;
+        self.types[node.index()] = plain.kind;
+        let text = self.tape.string(node);
+        let raw = text.as_deref().unwrap_or_else(|| self.tape.raw(node));
+        match primitive.fault(self.tape.kind(node), raw) {
+            None if primitive == Primitive::Xhtml => self.narrative(node, raw),
+            None if primitive == Primitive::String && memchr::memchr(b'<', raw.as_bytes()).is_some() => {
+                self.markup(node, raw);
+            }
+            None => self.bound_code(plain.list, raw, node),
+            Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
+            Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
+            Some(Fault::Tolerated(expected)) => self.warn(&issue::VALUE_FORMAT, node, expected),
+        }
     }
 
     /// The half with ids and extensions.

@@ -194,10 +194,21 @@ impl<'v, 't> Walk<'v, 't> {
         let has_siblings = tape.children(here.node).any(|node| tape.name(node).is_sibling());
         for node in tape.children(here.node) {
             let name = tape.name(node);
-            let Some(field) = here.kind.field_of(name) else {
+            let Some(slot) = here.kind.slot_of(name) else {
                 self.unknown(here, node);
                 continue;
             };
+            // Most are plain, and nothing but R4 asks anything of them.
+            if let Some(plain) = slot.plain
+                && !has_siblings
+                && mask & bit(name) == 0
+                && tape.kind(node) != Json::Array
+            {
+                seen |= 1 << plain.element;
+                self.value(node, &plain);
+                continue;
+            }
+            let field = here.kind.field(slot);
             let element = here.kind.element(field);
             let primitive = matches!(self.facts.of(field.kind).kind, Kind::Primitive(_));
             if !element.allowed || (name.is_sibling() && !primitive) {

@@ -109,6 +109,7 @@ impl Mllp {
         while let Some(found) = memchr2(START, END, &buffer[at..]).map(|found| at + found) {
             match (buffer[found], buffer.get(found + 1)) {
                 (START, _) => {
+                    self.wait(found)?;
                     self.seen.truncated += 1;
                     buffer.advance(found);
                     at = 1;

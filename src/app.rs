@@ -1,9 +1,11 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway stops in good order.
 
+mod health;
 pub mod opening;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::health::{Heard, certificates, feeds_health, profiles_health, sources};
 use self::opening::{Missing, open_store};
 use crate::bars::reply;
 use crate::booking::command::{Command, PublishSlots};
@@ -23,16 +26,15 @@ use crate::http::{self, Front, Server, ServerSettings, Systems};
 use crate::intake::hl7::Feed;
 use crate::intake::{Intake, Render, Settings, referrers};
 use crate::outbox::destination::Destination;
-use crate::outbox::health::{Health, State};
 use crate::outbox::{self, Outbox, OutboxHandle};
 use crate::pas;
 use crate::pas::channel::Channel;
 use crate::pas::inbound::dialect::Dialect;
 use crate::profile::current::Current;
-use crate::status::{Certificate, DestinationHealth, Heartbeats, ProfilesHealth, Source, StatusServer, StatusSources};
+use crate::status::{Heartbeats, StatusServer, StatusSources};
 use crate::store::{Answer, Letter, Message, OutboxState, Page, Settlement, Store, StoreError, Verdict, Work};
 use crate::tls::reload::Reload;
-use crate::tls::{self, Expiry, ReloadingClient, ReloadingServer, TlsError, Watcher};
+use crate::tls::{self, ReloadingClient, ReloadingServer, TlsError, Watcher};
 use crate::{mllp, telemetry};
 
 /// Why a gateway does not start. Each names what is to be mended.
@@ -110,9 +112,14 @@ impl App {
         let front = front(&config, Arc::clone(&intake), base.clone());
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
-        let mllp = listen_mllp(&channels, &config, &intake, &shutdown, &tracker).await?;
-        let sources = sources(&config, &store, &outbox, &tls, &clients, https, heartbeats);
-        let sources = StatusSources { profiles: Some(profiles_health(&library)), ..sources };
+        let heard: Heard = channels.iter().map(|_| Arc::new(AtomicI64::new(Timestamp::now().as_second()))).collect();
+        let mllp = listen_mllp(&channels, &heard, &config, &intake, &shutdown, &tracker).await?;
+        let sources = StatusSources {
+            certificates: certificates(&tls, &clients, &channels),
+            profiles: Some(profiles_health(&library)),
+            feeds: (!config.mllp.is_empty()).then(|| feeds_health(&config, &store, heard)),
+            ..sources(&config, &store, &outbox, https, heartbeats)
+        };
         let status = StatusServer::start(&config.status, sources).map_err(io("status"))?;
         let watched = std::iter::once(Arc::clone(&tls) as Arc<dyn Reload>)
             .chain(clients.iter().map(|(_, client)| Arc::clone(client) as Arc<dyn Reload>))
@@ -392,29 +399,36 @@ fn server_settings(
 
 /// The channels that HL7 v2 comes in by, with the certificates of those that speak TLS.
 async fn listen_mllp(
-    channels: &[(config::Mllp, Option<Arc<ReloadingServer>>)],
+    channels: &Channels,
+    heard: &Heard,
     config: &Config,
     intake: &Arc<Intake>,
     shutdown: &CancellationToken,
     tracker: &TaskTracker,
 ) -> Result<Vec<(String, SocketAddr)>, AppError> {
     let mut listening = Vec::new();
-    for (channel, tls) in channels {
+    for ((channel, tls), heard) in channels.iter().zip(heard) {
         let what = format!("mllp {}: {}", channel.name, channel.listen);
         let listener = tokio::net::TcpListener::bind(channel.listen).await.map_err(io(&what))?;
         let address = listener.local_addr().map_err(io(&what))?;
         let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
         let options = mllp::Options::from_config(channel, &config.system, source);
-        mllp::listen(listener, options, hl7_handler(channel, config, intake)?, shutdown, tracker);
+        mllp::listen(listener, options, hl7_handler(channel, heard, config, intake)?, shutdown, tracker);
         listening.push((channel.name.clone(), address));
     }
     Ok(listening)
 }
 
-fn hl7_handler(channel: &config::Mllp, config: &Config, intake: &Arc<Intake>) -> Result<mllp::Handler, AppError> {
+fn hl7_handler(
+    channel: &config::Mllp,
+    heard: &Arc<AtomicI64>,
+    config: &Config,
+    intake: &Arc<Intake>,
+) -> Result<mllp::Handler, AppError> {
     let feed = Arc::new(feed(channel, config)?);
-    let intake = Arc::clone(intake);
+    let (intake, heard) = (Arc::clone(intake), Arc::clone(heard));
     Ok(Arc::new(move |message, _peer| {
+        heard.store(Timestamp::now().as_second(), Ordering::Relaxed);
         let (intake, feed) = (Arc::clone(&intake), Arc::clone(&feed));
         Box::pin(async move { intake.receive_hl7(&feed, message).await })
     }))
@@ -450,59 +464,6 @@ fn load_channels(config: &Config) -> Result<Channels, AppError> {
         Ok((channel.clone(), Some(server)))
     };
     config.mllp.iter().map(load).collect()
-}
-
-fn sources(
-    config: &Config,
-    store: &Arc<dyn Store>,
-    outbox: &OutboxHandle,
-    tls: &Arc<ReloadingServer>,
-    clients: &Clients,
-    https: SocketAddr,
-    api_heartbeats: Heartbeats,
-) -> StatusSources {
-    let (tls, clients, outbox) = (Arc::clone(tls), clients.clone(), outbox.clone());
-    StatusSources {
-        store: Some(Arc::clone(store)),
-        database_file: config.store.url.is_none().then(|| config.store.path.clone()),
-        certificates: Box::new(move || {
-            let ours = tls.expiries().into_iter().map(|expiry| certificate("https", expiry));
-            let theirs = clients.iter().flat_map(|(name, client)| {
-                client.expiries().into_iter().map(move |expiry| certificate(&format!("destination {name}"), expiry))
-            });
-            ours.chain(theirs).collect()
-        }),
-        destinations: Box::new(move || outbox.health().into_iter().map(health).collect()),
-        api_address: Some(https),
-        api_heartbeats,
-        ..StatusSources::default()
-    }
-}
-
-/// What the status page tells of the packages.
-fn profiles_health(library: &Arc<Current>) -> Source<ProfilesHealth> {
-    let library = Arc::clone(library);
-    Box::new(move || {
-        let state = library.state();
-        ProfilesHealth { loaded_at: state.loaded_at, profiles: state.profiles, refused: state.refused }
-    })
-}
-
-fn certificate(of: &str, expiry: Expiry) -> Certificate {
-    Certificate { name: format!("{of}: {}", expiry.name), not_after: expiry.not_after }
-}
-
-fn health(it: Health) -> DestinationHealth {
-    let down = it.state == State::Down;
-    DestinationHealth {
-        up: !down,
-        since: it.since,
-        last_response: it.last_response,
-        response_code: it.last_answer,
-        timeout: down && it.last_error.as_deref() == Some("timeout"),
-        last_error: it.last_error.filter(|_| down),
-        name: it.destination,
-    }
 }
 
 /// Starts logging and measuring; to be called once, before anything else.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -188,14 +188,17 @@ impl Station {
 
     async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) -> Result<(), Ending> {
         let mut frames = Frames::new(stream, &self.options);
+        let taken = histogram!(metric::ACKNOWLEDGEMENT_SECONDS, "listener" => self.options.name.clone());
         while let Some(frame) = self.stop.run_until_cancelled(frames.next()).await {
             let Some(frame) = frame? else { break };
             if is_no_message(&frame) {
                 debug!(listener = self.options.name, %peer, bytes = frame.len(), "A frame without a message");
                 continue;
             }
+            let begun = Instant::now();
             let answers = (self.handler)(Vec::from(frame), peer).await;
             frames.answer(&self.blocks(answers.as_deref())).await?;
+            taken.record(begun.elapsed());
             answers.ok_or(Ending::Unhandled)?;
         }
         frames.close(&self.options.name, peer).await

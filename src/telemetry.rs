@@ -45,7 +45,7 @@ pub mod metric {
     }
 
     metrics! {
-        counter MESSAGES "onward_messages_total" "Messages that came in, by `channel` and `outcome`."
+        counter MESSAGES "onward_messages_total" "HL7 v2 messages that came in, by `channel` and the state that they are in (`outcome`)."
         counter ISSUES "onward_issues_total" "Issues found in messages, by `code`."
         counter REQUESTS "onward_requests_total" "HTTP requests, by `route` and `status`."
         histogram REQUEST_SECONDS "onward_request_seconds" "Time from the first byte to the answer, by `route`."
@@ -59,6 +59,10 @@ pub mod metric {
         gauge WORKLIST_OPEN "onward_worklist_open" "Entries of the worklist that a person has to decide, by `kind` and `grade`."
         gauge DESTINATION_UP "onward_destination_up" "1: the last attempt succeeded; by `destination`."
         gauge CERTIFICATE_DAYS "onward_certificate_days" "Days until a certificate expires, by `certificate`."
+        histogram ACKNOWLEDGEMENT_SECONDS "onward_acknowledgement_seconds" "Time from the last byte of an HL7 v2 message to its answer, by `listener`."
+        gauge FEED_HEARD_SECONDS "onward_feed_heard_seconds" "Time since something was heard on a channel of HL7 v2, by `channel`."
+        counter FEED_LEAPS "onward_feed_leaps_total" "Leaps in the count of a sender (MSH-13), by `channel`: messages are missing."
+        gauge FEED_QUARANTINED "onward_feed_quarantined" "Messages in quarantine, by `channel`; of very many only the oldest are counted."
         gauge CONNECTIONS "onward_connections" "Open connections, by `listener`."
         counter CONNECTIONS_REFUSED "onward_connections_refused_total" "Connections refused, by `listener` and `reason`."
         counter PANICS "onward_panics_total" "Panics: each is a fault of this program."
@@ -159,7 +163,7 @@ mod tests {
         metrics::counter!(metric::MESSAGES, "channel" => "test", "outcome" => "accepted").increment(2);
         metrics::histogram!(metric::REQUEST_SECONDS, "route" => "test").record(0.004);
         let text = handle.render();
-        assert!(text.contains("# HELP onward_messages_total Messages that came in"), "{text}");
+        assert!(text.contains("# HELP onward_messages_total HL7 v2 messages that came in"), "{text}");
         assert!(text.contains(r#"onward_messages_total{channel="test",outcome="accepted"} 2"#), "{text}");
         assert!(text.contains(r#"onward_request_seconds_bucket{route="test",le="0.005"} 1"#), "{text}");
     }

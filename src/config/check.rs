@@ -190,6 +190,9 @@ fn check_mllp(at: &str, listener: &Mllp, findings: &mut Findings) {
     findings.positive(format!("{at}.connections_max"), listener.connections_max as u64);
     findings.positive(format!("{at}.handshake_timeout_ms"), listener.handshake_timeout_ms);
     findings.positive(format!("{at}.message_timeout_ms"), listener.message_timeout_ms);
+    let hours = 0 <= listener.busy_from_hour && listener.busy_from_hour < listener.busy_until_hour;
+    let text = "must be an hour before busy_until_hour, which is 24 at most";
+    findings.error_if(!hours || 24 < listener.busy_until_hour, format!("{at}.busy_from_hour"), text);
     if !listener.organisation.is_empty()
         && let Err(error) = OdsCode::parse(&listener.organisation)
     {

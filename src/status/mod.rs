@@ -54,6 +54,8 @@ pub struct StatusSources {
     pub api_heartbeats: Heartbeats,
     /// What content is checked by.
     pub profiles: Option<Source<ProfilesHealth>>,
+    /// The channels that hospitals speak on.
+    pub feeds: Option<Source<Result<Vec<FeedHealth>, String>>>,
 }
 
 impl Default for StatusSources {
@@ -67,6 +69,7 @@ impl Default for StatusSources {
             api_address: None,
             api_heartbeats: Heartbeats::default(),
             profiles: None,
+            feeds: None,
         }
     }
 }
@@ -89,6 +92,21 @@ pub struct Certificate {
     pub name: String,
     /// The last instant at which it is valid.
     pub not_after: Timestamp,
+}
+
+/// How a channel of HL7 v2 goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedHealth {
+    /// Its name in the configuration.
+    pub name: String,
+    /// When something came last; before that, when it was opened.
+    pub heard: Timestamp,
+    /// Should something have come since?
+    pub silent: bool,
+    /// Messages that wait for a person.
+    pub quarantined: usize,
+    /// Since when the oldest of them does.
+    pub oldest: Option<Timestamp>,
 }
 
 /// How deliveries to a destination go.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::probe::Reading;
 use super::sampler::Knowledge;
-use super::{Certificate, DestinationHealth, ProfilesHealth};
+use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth};
 use crate::config;
 use crate::store::OutboxDepth;
 
@@ -31,7 +31,7 @@ pub enum State {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// What was looked at: `store`, `outbox`, `destination`, `certificate`, `profiles`, `api`.
+    /// What was looked at: `store`, `outbox`, `destination`, `certificate`, `profiles`, `api`, `feed`.
     #[serde(skip)]
     pub component: &'static str,
     /// What was measured.
@@ -163,6 +163,7 @@ pub(super) fn judge(known: &Knowledge, limits: &config::Status) -> Report {
     checks.extend(judge_destinations(&known.destinations));
     checks.extend(judge_certificates(known, limits));
     checks.extend(known.profiles.as_ref().map(judge_profiles));
+    checks.extend(judge_feeds(known));
     Report { at: known.now, started_at: known.started_at, checks, is_ready }
 }
 
@@ -281,6 +282,41 @@ fn judge_certificates(known: &Knowledge, limits: &config::Status) -> Vec<Check> 
             certificates.iter().map(|certificate| judge_certificate(certificate, known.now, limits)).collect()
         }
     }
+}
+
+fn judge_feeds(known: &Knowledge) -> Vec<Check> {
+    match &known.feeds {
+        None => Vec::new(),
+        Some(Reading::Unknown) => vec![Check::unknown("feed", "silence")],
+        Some(Reading::Late(since)) => vec![Check::late("feed", "silence", *since)],
+        Some(Reading::Known(Err(error), at)) => {
+            let check = Check::new("feed", "quarantine", State::Fail);
+            vec![Check { output: Some(error.clone()), time: Some(*at), ..check }]
+        }
+        Some(Reading::Known(Ok(feeds), _)) => feeds.iter().flat_map(|feed| judge_feed(feed, known.now)).collect(),
+    }
+}
+
+/// A hospital that says nothing on a working day is not well, or cannot be heard.
+fn judge_feed(feed: &FeedHealth, now: Timestamp) -> [Check; 2] {
+    let minutes = now.duration_since(feed.heard).as_secs().max(0) / 60;
+    let silence = feed.silent.then(|| format!("nothing has been heard for {minutes} minutes"));
+    let waiting =
+        (feed.quarantined != 0).then(|| format!("{} messages are in quarantine: somebody must look", feed.quarantined));
+    let silent = if feed.silent { State::Fail } else { State::Pass };
+    let waits = if waiting.is_some() { State::Warn } else { State::Pass };
+    let id = Some(feed.name.clone());
+    [
+        Check {
+            component_id: id.clone(),
+            output: silence,
+            time: Some(feed.heard),
+            ..Check::new("feed", "silence", silent)
+        }
+        .observed(minutes, "minutes"),
+        Check { component_id: id, output: waiting, since: feed.oldest, ..Check::new("feed", "quarantine", waits) }
+            .observed(feed.quarantined as i64, "messages"),
+    ]
 }
 
 /// Refused packages are a warning: what was in force before still is.

@@ -11,7 +11,7 @@ use super::database::{Database, Examiner};
 use super::heartbeat::Heartbeats;
 use super::probe::{Pace, Probe, Reading, Stop};
 use super::report::{Report, State, judge};
-use super::{Certificate, DestinationHealth, ProfilesHealth, Source, StatusSources};
+use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth, Source, StatusSources};
 use crate::booking::index::{Likeness, TaskKind};
 use crate::config;
 use crate::store::{OutboxDepth, Store};
@@ -23,6 +23,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 const DAY_S: f64 = 86_400.0;
 
 type Outbox = Result<Vec<OutboxDepth>, String>;
+type Feeds = Result<Vec<FeedHealth>, String>;
 
 /// The probes.
 pub(super) struct Sampler {
@@ -35,6 +36,7 @@ pub(super) struct Sampler {
     destinations: Probe<Vec<DestinationHealth>>,
     api: Option<Probe<Result<(), String>>>,
     profiles: Option<Probe<ProfilesHealth>>,
+    feeds: Option<Probe<Feeds>>,
     api_heartbeats: Heartbeats,
 }
 
@@ -48,6 +50,7 @@ pub(super) struct Knowledge {
     pub(super) destinations: Reading<Vec<DestinationHealth>>,
     pub(super) api: Option<Reading<Result<(), String>>>,
     pub(super) profiles: Option<Reading<ProfilesHealth>>,
+    pub(super) feeds: Option<Reading<Feeds>>,
     /// Threads of the API, and how many of them are stuck.
     pub(super) api_threads: (usize, usize),
 }
@@ -79,6 +82,7 @@ impl Sampler {
                 .map(|at| Probe::start("api", pace, &stop, api_source(at, pace.timeout)))
                 .transpose()?,
             profiles: sources.profiles.map(|ask| Probe::start("profiles", pace, &stop, ask)).transpose()?,
+            feeds: sources.feeds.map(|ask| Probe::start("feeds", pace, &stop, feeds_source(ask))).transpose()?,
             api_heartbeats: sources.api_heartbeats,
             limits: limits.clone(),
             started_at: Timestamp::now(),
@@ -103,6 +107,7 @@ impl Sampler {
             destinations: self.destinations.read(),
             api: self.api.as_ref().map(Probe::read),
             profiles: self.profiles.as_ref().map(Probe::read),
+            feeds: self.feeds.as_ref().map(Probe::read),
             api_threads: self.api_heartbeats.count(silence_max),
         };
         judge(&known, &self.limits)
@@ -176,6 +181,18 @@ fn destinations_source(mut ask: Source<Vec<DestinationHealth>>) -> Source<Vec<De
             metrics::gauge!(metric::DESTINATION_UP, "destination" => name.clone()).set(u8::from(*up));
         }
         destinations
+    })
+}
+
+fn feeds_source(mut ask: Source<Feeds>) -> Source<Feeds> {
+    Box::new(move || {
+        let feeds = ask();
+        for FeedHealth { name, heard, quarantined, .. } in feeds.iter().flatten() {
+            let silence = Timestamp::now().duration_since(*heard).as_secs_f64();
+            metrics::gauge!(metric::FEED_HEARD_SECONDS, "channel" => name.clone()).set(silence);
+            metrics::gauge!(metric::FEED_QUARANTINED, "channel" => name.clone()).set(*quarantined as f64);
+        }
+        feeds
     })
 }
 

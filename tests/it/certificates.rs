@@ -6,14 +6,19 @@ use std::time::{Duration, Instant};
 
 use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
+use onward::hl7v2::frame::wrap;
 use onward::load::synthetic::People;
 use onward::tls::ClientTls;
 use onward::tls::authority::{Authority, Issued, Validity};
+use onward::tls::client::client_config;
 use onward::tls::handshake::{Handshake, handshake_check};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
-use crate::gateway::{Gateway, Options, bundles, code, headers, json, onward, post, raw};
+use crate::faults::Watch;
+use crate::gateway::{Gateway, Options, bundles, code, fixed_port, headers, json, onward, post, raw};
 
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
@@ -194,4 +199,42 @@ async fn plain_http_gets_nothing_from_the_tls_port() {
     assert!(gateway.is_alive() && !gateway.stderr().contains("panicked"), "{}", gateway.stderr());
     let answer = raw(&gateway, b"GET /FHIR/R4/metadata HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// A listener for HL7 v2: its certificate is told of, and a new one is taken while a line is open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listeners_certificate_is_told_of_and_renewed_while_lines_are_open() {
+    let mut gateway = Gateway::start(Options::default());
+    let issue = |days| authority(&gateway).issue_server(&NAMES, Validity::days(Timestamp::now(), days)).unwrap();
+    let (short, long) = (issue(3), issue(200));
+    let files = put(&gateway, "pas", &short);
+    let port = fixed_port();
+    gateway.kill();
+    gateway.set("mllp.0.listen", format!("127.0.0.1:{port}"));
+    gateway.set("mllp.0.tls.cert", files.cert.as_ref().unwrap().display());
+    gateway.set("mllp.0.tls.key", files.key.as_ref().unwrap().display());
+    gateway.restart();
+    let mut watch = Watch::new();
+    let is = |state: &'static str| {
+        move |status: &Value| {
+            let found = status["checks"]["certificate:expiry"].as_array();
+            let of_listener = |it: &&Value| it["componentId"].as_str().is_some_and(|id| id.starts_with("mllp "));
+            found.into_iter().flatten().filter(of_listener).any(|it| it["status"] == state)
+        }
+    };
+    watch.until(&gateway, "it is told", is("fail")).await;
+    let ca = ClientTls { cert: None, key: None, ..files };
+    let connector = TlsConnector::from(client_config(&ca, Timestamp::now()).unwrap());
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut line = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    put(&gateway, "pas", &long);
+    watch.until(&gateway, "the new one is told", is("pass")).await;
+    let message = "MSH|^~\\&|PAS|RZ9|ONWARD|X26|20260301091500||ADT^A28^ADT_A05|OPEN|T|2.4\rEVN||20260301091500\r\
+                   PID|1||P1^^^RZ9^MR||TESTER^ONE^^^^^L||19800101|1\r";
+    line.write_all(&wrap(message.as_bytes()).unwrap()).await.unwrap();
+    let mut answer = vec![0; 1000];
+    let count = line.read(&mut answer).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer[..count]).contains("MSA|AA|OPEN"));
+    let shown = handshake_check("127.0.0.1", port, &ca, Timestamp::now());
+    assert!(100 < shown.chain[0].days_left, "the old one is still shown");
 }

@@ -27,13 +27,13 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 const NOTICE_MAX: Duration = Duration::from_secs(15);
 
 /// Asks the status listener, and keeps the longest time that an answer took.
-struct Watch {
+pub(crate) struct Watch {
     longest: Duration,
     answers: u32,
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { longest: Duration::ZERO, answers: 0 }
     }
 
@@ -55,7 +55,7 @@ impl Watch {
     }
 
     /// Asks until it is so; answers how long that took.
-    async fn until(&mut self, gateway: &Gateway, what: &str, is_so: impl Fn(&Value) -> bool) -> Duration {
+    pub(crate) async fn until(&mut self, gateway: &Gateway, what: &str, is_so: impl Fn(&Value) -> bool) -> Duration {
         let begun = Instant::now();
         loop {
             let status = self.status(gateway).await;
@@ -81,7 +81,7 @@ impl Drop for Watch {
     }
 }
 
-async fn get(gateway: &Gateway, path: &str) -> (u16, String) {
+pub(crate) async fn get(gateway: &Gateway, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(gateway.status).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     let mut text = String::new();

@@ -17,7 +17,7 @@ use onward::booking::patient::Patient;
 use onward::booking::referral::Referral;
 use onward::booking::service::Service;
 use onward::config;
-use onward::status::{Certificate, DestinationHealth, Heartbeat, StatusServer, StatusSources};
+use onward::status::{Certificate, DestinationHealth, FeedHealth, Heartbeat, StatusServer, StatusSources};
 use onward::store::*;
 use serde_json::Value;
 use uuid::Uuid;
@@ -403,6 +403,28 @@ fn certificates_are_told_before_and_after_they_expire() {
         let found = await_status(&server, |found| found["checks"]["certificate:expiry"][0]["observedValue"] == days);
         assert_eq!(found["checks"]["certificate:expiry"][0]["status"], state);
         await_state(&server, state);
+    }
+}
+
+#[test]
+fn a_feed_that_is_silent_and_what_waits_for_a_person_are_told() {
+    for (silent, quarantined, states, whole) in [
+        (false, 0, ["pass", "pass"], "pass"),
+        (false, 3, ["pass", "warn"], "warn"),
+        (true, 0, ["fail", "pass"], "fail"),
+    ] {
+        let feed = move || {
+            let heard = Timestamp::now() - SignedDuration::from_mins(45);
+            Ok(vec![FeedHealth { name: "pas-feed".into(), heard, silent, quarantined, oldest: None }])
+        };
+        let (_house, server) = House::new().with(|sources| sources.feeds = Some(Box::new(feed))).open();
+        let found = await_status(&server, |found| found["checks"]["feed:silence"][0]["observedValue"] == 45);
+        let checks = ["feed:silence", "feed:quarantine"].map(|check| &found["checks"][check][0]["status"]);
+        assert_eq!(checks, states);
+        await_state(&server, whole);
+        let text = get(&server, "/metrics").1;
+        assert!(text.contains(r#"onward_feed_heard_seconds{channel="pas-feed"} 27"#), "{text}");
+        assert!(text.contains(r#"onward_feed_quarantined{channel="pas-feed"}"#), "{text}");
     }
 }
 

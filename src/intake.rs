@@ -5,6 +5,7 @@ pub mod content;
 pub mod examine;
 pub mod hl7;
 pub mod index;
+mod leap;
 pub mod referrers;
 
 use std::collections::HashSet;
@@ -86,6 +87,7 @@ pub struct Intake {
     store: Arc<dyn Store>,
     settings: Settings,
     in_flight: Mutex<HashSet<String>>,
+    counts: leap::Counts,
 }
 
 /// What the caller is answered.
@@ -110,7 +112,7 @@ struct Translated {
 impl Intake {
     /// Ready to receive.
     pub fn new(store: Arc<dyn Store>, settings: Settings) -> Self {
-        Self { store, settings, in_flight: Mutex::default() }
+        Self { store, settings, in_flight: Mutex::default(), counts: leap::Counts::default() }
     }
 
     /// The store, for reads.

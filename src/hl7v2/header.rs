@@ -25,6 +25,11 @@ impl<'a> Header<'a> {
         self.delimiters
     }
 
+    /// The segment as it came; empty where there is none. A header that is read from it is the same.
+    pub fn line(&self) -> &'a [u8] {
+        self.line.unwrap_or_default()
+    }
+
     /// A field, byte for byte.
     pub fn raw(&self, field: u16) -> &'a [u8] {
         let number = usize::from(field);

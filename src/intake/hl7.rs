@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -20,11 +21,12 @@ use crate::hl7v2::batch;
 use crate::hl7v2::delimiters::Delimiters;
 use crate::hl7v2::header::Header;
 use crate::hl7v2::write::Writer;
-use crate::issue::{Issue, PERSON_DECIDED, Severity};
+use crate::issue::{FEED_LEAP, Issue, PERSON_DECIDED, Severity};
 use crate::pas::inbound::dialect::Dialect;
 use crate::pas::inbound::reading::Found;
 use crate::pas::inbound::{self, Surroundings};
 use crate::store::{self, Answer, Letter, Message, Settles, Verdict, Work};
+use crate::telemetry::metric;
 
 /// Longest wait for a message to be durable. Peers send again after ten seconds or more; the connection is closed
 /// before that, so that a late answer is never taken for the next message's.
@@ -51,12 +53,12 @@ pub struct Prepared {
     pub message: Message,
     /// What is to be done with it.
     pub work: Work,
-    /// The answers, should it be accepted.
+    /// The answers, should it be accepted; none where it cannot be.
     accepted: Vec<u8>,
 }
 
 impl Prepared {
-    /// The answers, should it be accepted; 1C stands between them.
+    /// The answers, should it be accepted; 1C stands between them. None where it cannot be.
     pub fn accepted(&self) -> &[u8] {
         &self.accepted
     }
@@ -74,8 +76,18 @@ impl Intake {
 
     async fn receive_one(&self, feed: &Feed, body: Vec<u8>) -> Option<Vec<Vec<u8>>> {
         let settings = &self.settings;
-        let Prepared { message, work, accepted } = prepare(feed, body, settings.sandbox, None);
-        let answers = match timeout(DURABLE_WITHIN, self.store.submit(message, work)).await {
+        let number = std::str::from_utf8(Header::read(&body).component(13, 1)).ok().and_then(|it| it.parse().ok());
+        let Prepared { mut message, work, accepted } = prepare(feed, body, settings.sandbox, None);
+        if number.is_some_and(|number| self.counts.leaps(&feed.channel, &message.correlation, number)) {
+            counter!(metric::FEED_LEAPS, "channel" => feed.channel.clone()).increment(1);
+            message.issues.push(Issue::new(&FEED_LEAP, "MSH-13"));
+        }
+        let verdict = timeout(DURABLE_WITHIN, self.store.submit(message, work)).await;
+        if let Ok(Ok(verdict)) = &verdict {
+            let state = state(verdict);
+            counter!(metric::MESSAGES, "channel" => feed.channel.clone(), "outcome" => state).increment(1);
+        }
+        let answers = match verdict {
             Ok(Ok(Verdict::Accepted { letters, .. })) => {
                 if 0 < letters {
                     (settings.wake)();
@@ -109,6 +121,15 @@ impl Intake {
     }
 }
 
+/// The state that it is counted in.
+fn state(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted { decision, .. } => decision.effect.as_str(),
+        Verdict::Refused { .. } => "quarantined",
+        Verdict::Duplicate { .. } | Verdict::Repeated { .. } => "duplicate",
+    }
+}
+
 fn batch_answer(batch: &batch::Batch<'_>, answers: &[Vec<u8>]) -> Vec<u8> {
     let comment = batch.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut head = Writer::new(Delimiters::STANDARD);
@@ -132,14 +153,14 @@ pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settle
     let answers = |verdict, problems: &[Problem<'_>]| {
         if outcome.silent { Vec::new() } else { acknowledge(&header, verdict, problems, now) }
     };
-    let accepted = answers(Acknowledged::Accepted, &[]);
-    let work = match outcome.event {
+    let (work, accepted) = match outcome.event {
         Some(event) => {
             let command = Box::new(Command::Feed(Box::new(event)));
-            let refused = answers(Acknowledged::Error, &[]);
-            Work::Decide { command, answer: decided(id, accepted.clone(), refused, &feed.tell) }
+            let accepted = answers(Acknowledged::Accepted, &[]);
+            let sender = (!outcome.silent).then(|| header.line().to_vec());
+            (Work::Decide { command, answer: decided(id, accepted.clone(), sender, &feed.tell) }, accepted)
         }
-        None => Work::Refuse(kept(answers(outcome.verdict, &problems))),
+        None => (Work::Refuse(kept(answers(outcome.verdict, &problems))), Vec::new()),
     };
     let decided_by_a_person = settles.iter().map(|_| Issue::new(&PERSON_DECIDED, ""));
     let message = Message {
@@ -180,14 +201,19 @@ pub fn skip(settles: Settles) -> (Message, Work) {
 }
 
 /// What was held for a person here is safe, and nothing that its sender could mend. Referrers are told in the same
-/// transaction, so that no change goes untold and none is told twice.
-fn decided(message: Uuid, accepted: Vec<u8>, refused: Vec<u8>, tell: &Tell) -> store::AnswerFn {
+/// transaction, so that no change goes untold and none is told twice. `sender`: the header of the message, should it have
+/// to be refused, which is rare; `None`: it is not answered.
+fn decided(message: Uuid, accepted: Vec<u8>, sender: Option<Vec<u8>>, tell: &Tell) -> store::AnswerFn {
     let tell = Arc::clone(tell);
     Box::new(move |result: &Result<Decision, Refusal>| match result {
-        Err(refusal) if !refusal.alarm => kept(refused.clone()),
+        Err(refusal) if !refusal.alarm => kept(sender.iter().flat_map(|header| refused(header)).collect()),
         Err(_) => kept(accepted.clone()),
         Ok(decision) => Answer { letters: letters(decision, message, &tell), ..kept(accepted.clone()) },
     })
+}
+
+fn refused(header: &[u8]) -> Vec<u8> {
+    acknowledge(&Header::read(header), Acknowledged::Error, &[], Timestamp::now())
 }
 
 fn letters(decision: &Decision, message: Uuid, tell: &Tell) -> Vec<Letter> {

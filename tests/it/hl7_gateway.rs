@@ -9,6 +9,7 @@ use onward::outbox::destination::Peer;
 use onward::outbox::mllp::send_all;
 use serde_json::Value;
 
+use crate::faults::{Watch, get};
 use crate::gateway::{Gateway, Options, bundles, free_slots, headers, json, post, resource_id};
 
 /// Where referrers of the load tool's messages are to be answered.
@@ -130,6 +131,19 @@ async fn what_a_hospital_says_of_a_referrers_booking_is_so() {
     let response = "servicerequest-response new";
     assert_eq!(told, [booking, response, booking, booking, response]);
     assert!(letters.iter().all(|it| it["state"] == "queued" && it["key"] == referral.as_str()));
+
+    // The status page and the numbers say the same.
+    let waits = |status: &Value| {
+        let check = &status["checks"]["feed:quarantine"][0];
+        check["componentId"] == "pas-feed" && check["status"] == "warn" && check["observedValue"] == 1
+    };
+    Watch::new().until(&gateway, "what waits for a person is told", waits).await;
+    let numbers = get(&gateway, "/metrics").await.1;
+    for (state, count) in [("applied", 5), ("duplicate", 1), ("quarantined", 1)] {
+        let line = format!("onward_messages_total{{channel=\"pas-feed\",outcome=\"{state}\"}} {count}");
+        assert!(numbers.contains(&line), "{line}");
+    }
+    assert!(numbers.contains("onward_acknowledgement_seconds_count{listener=\"pas-feed\"} 7"), "{numbers}");
 
     let kept = gateway.document(&["messages", "feed", "list"]);
     assert_eq!((&kept[0]["code"], &kept[0]["place"]), (&"ONW-4011".into(), &"PID-3".into()));

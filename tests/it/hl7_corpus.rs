@@ -90,14 +90,14 @@ fn what_is_read_is_written_again_byte_for_byte() {
 }
 
 /// A store of its own, and a channel that takes every type.
-struct Bench {
+pub(crate) struct Bench {
     _dir: tempfile::TempDir,
-    store: std::sync::Arc<SqliteStore>,
+    pub(crate) store: std::sync::Arc<SqliteStore>,
     feed: Feed,
 }
 
 impl Bench {
-    fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
         let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
@@ -109,7 +109,7 @@ impl Bench {
         }
     }
 
-    async fn take(&self, message: &[u8]) -> (Vec<String>, String, Option<Decision>) {
+    pub(crate) async fn take(&self, message: &[u8]) -> (Vec<String>, String, Option<Decision>) {
         let prepared = prepare(&self.feed, message.to_vec(), true, None);
         let id = prepared.message.id;
         let accepted = prepared.accepted().to_vec();

@@ -21,6 +21,7 @@ mod hl7_decisions;
 mod hl7_differential;
 mod hl7_feed;
 mod hl7_gateway;
+mod hl7_hazards;
 mod hl7_order;
 mod hl7_peers;
 mod hl7_programs;

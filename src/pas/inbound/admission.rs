@@ -30,7 +30,8 @@ pub(super) fn withdrawn(_: &mut Reading<'_>) -> Option<Wish> {
 /// A05, A14: booked, planned; ZU3-3 says what became of it.
 pub(super) fn planned(reading: &mut Reading<'_>) -> Option<Wish> {
     if number(reading).is_none() {
-        return person(reading);
+        let timed = reading.first(&reading.dialect.appointment_time).is_some();
+        return unnumbered(reading, timed);
     }
     let status = attended(reading).unwrap_or(AppointmentStatus::Booked);
     let time = time(reading);
@@ -86,10 +87,25 @@ pub(super) fn visit_deleted(reading: &mut Reading<'_>) -> Option<Wish> {
 
 /// About a visit that may be a booking; where it says nothing of one it is about the person only.
 fn about_a_visit(reading: &mut Reading<'_>, status: Option<AppointmentStatus>) -> Option<Wish> {
-    if status.is_none() || number(reading).is_none() {
+    if status.is_none() {
         return person(reading);
     }
+    if number(reading).is_none() {
+        let said = attended(reading).is_some();
+        return unnumbered(reading, said);
+    }
     booking(reading, status, None, true)
+}
+
+/// No number says which booking is meant. It is about the person only, unless it does say something of a booking: that
+/// must not be lost without anybody knowing.
+fn unnumbered(reading: &mut Reading<'_>, of_a_booking: bool) -> Option<Wish> {
+    if !of_a_booking {
+        return person(reading);
+    }
+    let place = reading.dialect.booking.first().map_or(Path::of("PV1-19"), |place| place.0);
+    reading.missing(place);
+    None
 }
 
 fn booking(

@@ -37,6 +37,27 @@ pub struct Appointment {
     pub identifiers: Vec<Identifier>,
     /// Where it came from and how to answer.
     pub origin: Origin,
+    /// Whom a referrer made it for, should it have turned out to be somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<MadeFor>,
+}
+
+/// For whom a referrer made a booking: the referrer hears of it while it is theirs, and never of anybody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFor {
+    /// Whose it was.
+    pub patient: PatientId,
+    /// The referral that it hung on: what the referrer is told of the booking goes in the order of that one's letters.
+    pub referral: ReferralId,
+}
+
+impl Appointment {
+    /// The same as somebody's whose it turned out to be.
+    pub fn passed_to(self, patient: PatientId) -> Self {
+        let leaves = self.patient != patient && !self.origin.reply_to.is_empty();
+        let made = leaves.then_some(MadeFor { patient: self.patient, referral: self.referral });
+        Self { patient, made_for: self.made_for.or(made), ..self }
+    }
 }
 
 /// Where an appointment stands.

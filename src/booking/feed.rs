@@ -264,6 +264,11 @@ impl Record {
     }
 }
 
+/// The appointment that a number means where the hospital gives this gateway's own id back.
+pub fn own_id(number: &Identifier) -> Option<AppointmentId> {
+    Uuid::parse_str(&number.value).ok().map(AppointmentId)
+}
+
 /// The id that follows from a number: the same event makes the same record however often it comes.
 pub fn derived_id(kind: Kind, number: &Identifier) -> Uuid {
     const NAMESPACE: Uuid = Uuid::from_u128(0x6f6e_7761_7264_4000_8000_6665_6564_0001);
@@ -372,6 +377,7 @@ impl Event {
             Wish::Move { from, booking } => {
                 needs.numbers.extend(from);
                 needs.records.push((Kind::Booking, booking));
+                needs.appointment = own_id(booking);
             }
             Wish::MergeBookings { loser, survivor } => {
                 needs.records.extend([(Kind::Booking, loser), (Kind::Booking, survivor)]);
@@ -461,6 +467,8 @@ pub struct Telling {
     pub patient: Patient,
     /// The referral as it is now.
     pub referral: Referral,
+    /// What is told under the same goes in order.
+    pub order: ReferralId,
     /// The appointment as it is now, where the news is about one.
     pub appointment: Option<Appointment>,
     /// The message that made what the news is about, and where the answer is to go.

@@ -2,7 +2,7 @@
 //! messages; nothing of it needs a running gateway.
 
 mod convert;
-mod notice;
+pub mod notice;
 mod peer;
 mod show;
 

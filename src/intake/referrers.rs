@@ -24,7 +24,7 @@ pub fn tell(addresses: Vec<Address>, case_system: String) -> Tell {
         };
         Some(Letter {
             destination: destination(&addresses, &news.origin.reply_to).to_owned(),
-            key: news.referral.id.0,
+            key: news.order.0,
             event: rendered.event,
             control_id: rendered.request.to_string(),
             body: rendered.body,

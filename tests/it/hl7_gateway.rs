@@ -153,3 +153,79 @@ async fn what_a_hospital_says_of_a_referrers_booking_is_so() {
     assert_eq!(gateway.document(&["messages", "feed", "counts"])["skipped"], 1);
     assert!(gateway.document(&["messages", "feed", "list"]).as_array().unwrap().is_empty());
 }
+
+/// ADT^A44: a booking was written under the wrong person.
+fn put_right(control: &str, booking: &str, from: &Person, to: &Person) -> Vec<u8> {
+    let now = Timestamp::now().strftime("%Y%m%d%H%M%S+0000");
+    let (right, wrong) = (to.nhs_number.as_str(), from.nhs_number.as_str());
+    let birth = to.birth_date.to_string().replace('-', "");
+    format!(
+        "MSH|^~\\&|PAS|RZ9|ONWARD|X26|{now}||ADT^A44^ADT_A43|{control}|T|2.4|||AL|NE\rEVN||{now}\r\
+         PID|1||{right}^^^NHS^NH~H{right}^^^RZ9^MR||{}^^^^^^L||{birth}|0{}NSTS01\r\
+         MRG|H{wrong}^^^RZ9^MR||||{booking}^^^RZ9^VN\r",
+        to.family,
+        "|".repeat(24)
+    )
+    .into_bytes()
+}
+
+/// What waits for the referrers: the status of each Appointment, and the bytes.
+fn told(gateway: &Gateway) -> Vec<(String, String)> {
+    let conn = rusqlite::Connection::open(gateway.path("onward.db")).unwrap();
+    let mut select = conn.prepare("SELECT body FROM outbox WHERE destination = ?1 ORDER BY id").unwrap();
+    let bodies = select.query_map([ADDRESS], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let read = |body: Vec<u8>| {
+        let text = String::from_utf8(body).unwrap();
+        let bundle: Value = serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
+        let entries = bundle["entry"].as_array().unwrap().iter();
+        let booking = entries.map(|entry| &entry["resource"]).find(|it| it["resourceType"] == "Appointment").unwrap();
+        (booking["status"].as_str().unwrap().to_owned(), text)
+    };
+    bodies.map(|body| read(body.unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_nothing_of_the_other() {
+    let gateway = Gateway::start(Options::default());
+    let client = gateway.client();
+    let people = People::new(31);
+    for (round, by_own_id) in [false, true].into_iter().enumerate() {
+        let (person, other) = (people.next(), people.next());
+        let referral = post(&client, headers().write(), &bundles().referral(&person, Timestamp::now())).await;
+        let referral = resource_id(&referral, "ServiceRequest").unwrap();
+        let slot = free_slots(&client, 14).await.pop().unwrap();
+        let booking = bundles().booking(&person, &slot, Some(&referral), Timestamp::now());
+        let booking = post(&client, headers().write(), &booking).await;
+        let id = resource_id(&booking, "Appointment").unwrap();
+        let own = format!("VISIT{round}");
+        let say = async |message: Vec<u8>| {
+            let message = String::from_utf8(message).unwrap().replace("HOSP1^RZ9", &format!("{own}^RZ9"));
+            assert_eq!(code(&send(&gateway, &[message.into_bytes()]).await[0]), Some(Code::CA));
+        };
+        let before = told(&gateway).len();
+        let start: Timestamp = slot.start.parse().unwrap();
+        let day = |days: i64| start + SignedDuration::from_hours(24 * days);
+        let control = |number: u32| format!("R{round}{number}");
+        say(siu("S13", &control(1), &id, &person, day(1), "Booked")).await;
+        // It was the other one's all along.
+        let named = if by_own_id { &id } else { &own };
+        say(put_right(&control(2), named, &person, &other)).await;
+        say(siu("S13", &control(3), &id, &other, day(2), "Booked")).await;
+        // No, it was not.
+        say(put_right(&control(4), named, &other, &person)).await;
+        say(siu("S15", &control(5), &id, &person, day(2), "Cancelled")).await;
+        let letters = told(&gateway).split_off(before);
+        let statuses: Vec<_> = letters.iter().map(|(status, _)| status.as_str()).collect();
+        assert_eq!(statuses, ["booked", "entered-in-error", "booked", "cancelled"]);
+        for (_, text) in &letters {
+            assert!(!text.contains(other.nhs_number.as_str()) && !text.contains(other.family), "it tells of the other");
+        }
+        assert!(letters[1].1.contains(person.nhs_number.as_str()));
+        let listed = gateway.document(&["outbox", "list"]);
+        let keys =
+            listed.as_array().unwrap().iter().filter(|it| it["destination"] == ADDRESS && it["key"] == *referral);
+        assert_eq!(keys.count(), 4, "they go in order");
+    }
+    let counts = gateway.document(&["messages", "feed", "counts"]);
+    assert_eq!((&counts["applied"], &counts["quarantined"]), (&10.into(), &Value::Null));
+}

@@ -87,6 +87,7 @@ fn appointment(status: AppointmentStatus) -> Appointment {
         cancel_reason: Some("In words".into()).filter(|_| status == AppointmentStatus::Cancelled),
         identifiers: Vec::new(),
         origin: origin(),
+        made_for: None,
     }
 }
 
@@ -109,6 +110,7 @@ fn tellings() -> Vec<Telling> {
             demographics: Demographics::default(),
             replaced_by: None,
         },
+        order: referral.id,
         referral,
         appointment,
         origin: origin(),

@@ -26,15 +26,15 @@ use crate::profile::facts::r4;
 
 /// What the caller says besides the resources.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hints {
+pub struct Hints {
     /// What happened, where the resources alone do not say it.
-    pub(super) kind: Option<NoticeKind>,
+    pub kind: Option<NoticeKind>,
     /// Who provides the service, where they do not say it.
-    pub(super) organisation: Option<OdsCode>,
+    pub organisation: Option<OdsCode>,
 }
 
 /// The notice; or why there is none.
-pub(super) fn read(value: &Value, hints: &Hints) -> Result<Notice, String> {
+pub fn read(value: &Value, hints: &Hints) -> Result<Notice, String> {
     let alone;
     let value = match resource_type(value) {
         Some("Bundle") => value,
@@ -152,6 +152,7 @@ impl Parts<'_> {
             cancel_reason: booking.cancel_reason.filter(|_| status.has_reason()),
             identifiers: booking.identifiers,
             origin: Origin::default(),
+            made_for: None,
         })
     }
 

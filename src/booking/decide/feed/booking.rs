@@ -96,6 +96,7 @@ fn owner(
     state: &State,
 ) -> Result<Patient, Refusal> {
     let moved = record.moved_to.and_then(|id| state.feed.moved_to.iter().find(|patient| patient.id == id));
+    let moved = moved.map(|patient| state.index.person_of(patient));
     let before = moved.or(held.map(|held| &held.patient));
     match before {
         Some(before) if before.id != person.id => {
@@ -152,7 +153,7 @@ fn drafted(
         return Some(new_appointment(it, said, &standing, (start, end), patient, now));
     };
     let (start, end) = record.time.unwrap_or((held.appointment.start, held.appointment.end));
-    let mut appointment = Appointment { start, end, patient, ..held.appointment.clone() };
+    let mut appointment = Appointment { start, end, ..held.appointment.clone().passed_to(patient) };
     if let Some(Standing { status, reason }) = standing {
         appointment.status = status;
         appointment.cancel_reason = reason.filter(|_| status.has_reason());
@@ -195,6 +196,7 @@ fn new_appointment(
         cancel_reason: standing.reason.clone().filter(|_| standing.status.has_reason()),
         identifiers,
         origin: Origin { reply_to: String::new(), last_updated: None, ..it.origin.clone() },
+        made_for: None,
     }
 }
 
@@ -368,7 +370,7 @@ pub(super) fn rewritten(
     patient: &Patient,
     state: &State,
     now: Timestamp,
-) -> Vec<Change> {
+) -> (Vec<Change>, Vec<Issue>) {
     let same_owner = held.referral.patient == appointment.patient;
     let stays = same_owner || is_awaited(&held.referral, appointment.id);
     let mut referral = if stays { held.referral.clone() } else { awaited(&appointment, appointment.patient) };
@@ -384,9 +386,10 @@ pub(super) fn rewritten(
     let appointment = Appointment { referral: referral.id, ..appointment };
     changes.extend(freed(Some(held), &appointment));
     let so = Now { patient, referral: &referral, appointment: Some(&appointment), at: now };
-    telling::note(telling::of_booking(Some(held), &so, state), &mut changes, &mut Vec::new());
+    let mut warnings = Vec::new();
+    telling::note(telling::of_booking(Some(held), &so, state), &mut changes, &mut warnings);
     changes.push(written(&appointment, None, Some(held), appointment.patient));
-    changes
+    (changes, warnings)
 }
 
 /// Applied whether or not anything newer is known: it says what two things are to each other.

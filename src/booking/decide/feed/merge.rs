@@ -8,7 +8,7 @@ use super::{held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::decide::index::{join, part};
 use crate::booking::decision::{Change, Decision, Refusal, State};
-use crate::booking::feed::{Effect, Event, Group, Kind, Order, Standing, Who, derived_id};
+use crate::booking::feed::{Effect, Event, Group, Kind, Order, Standing, Who, derived_id, own_id};
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId};
 use crate::booking::index::{Decider, Link};
 use crate::booking::patient::Patient;
@@ -121,14 +121,14 @@ pub(super) fn shift(
     state: &State,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let person = Person::resolve(it, who, state)?;
+    let mut person = Person::resolve(it, who, state)?;
     let target = person.patient.clone();
     let mut record = held_or_new(state, Kind::Booking, booking);
     if record.take(&it.source, Group::Person, it.version) == Order::Earlier {
         return Ok(person.decision());
     }
     record.moved_to = Some(target.id);
-    let held = record.entity.map(AppointmentId).and_then(|id| state.feed.booking(id));
+    let held = record.entity.map(AppointmentId).or(own_id(booking)).and_then(|id| state.feed.booking(id));
     let mut changes = Vec::new();
     if let Some(held) = held.filter(|held| held.patient.id != target.id) {
         let owner = |number: &Identifier| {
@@ -137,8 +137,10 @@ pub(super) fn shift(
         if !from.iter().any(owner) {
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
-        let appointment = Appointment { patient: target.id, ..held.appointment.clone() };
-        let moved = rewritten(held, appointment, &target, state, now);
+        let appointment = held.appointment.clone().passed_to(target.id);
+        record.entity = Some(appointment.id.0);
+        let (moved, untold) = rewritten(held, appointment, &target, state, now);
+        person.warnings.extend(untold);
         let hangs_on = moved.iter().find_map(|change| match change {
             Change::Referral { referral, .. } if referral.patient == target.id => Some(referral.id),
             _ => None,
@@ -159,7 +161,7 @@ pub(super) fn bookings(
     state: &State,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let person = Person::resolve(it, who, state)?;
+    let mut person = Person::resolve(it, who, state)?;
     if state.feed.record(Kind::Booking, survivor).is_some_and(|record| record.merged_into.is_some()) {
         return Err(hold(&FEED_MERGE_CYCLE, "PV1-19"));
     }
@@ -175,7 +177,9 @@ pub(super) fn bookings(
         }
         let status = AppointmentStatus::EnteredInError;
         let appointment = Appointment { status, cancel_reason: None, ..held.appointment.clone() };
-        changes.extend(rewritten(held, appointment, &person.patient, state, now));
+        let (gone, untold) = rewritten(held, appointment, &person.patient, state, now);
+        changes.extend(gone);
+        person.warnings.extend(untold);
     }
     changes.push(Change::Record(record));
     Ok(applied(person.decision(), changes))

@@ -1,11 +1,16 @@
 //! Damaged HL7 v2 by the million: no panic, no time beyond measure, what is read is written again byte for byte, and
-//! every answer is one to its message.
+//! every answer is one to its message. And what is told of damaged notices and resources is a message all the same.
 //!
 //! `cargo bench --bench fuzz_hl7 -- 10000000`. Each input goes through the frame codec in pieces, the parser, the
 //! acknowledgement, the mapper of its event (which is any that is taken), the decision about it and the conversion to
-//! FHIR. The seeds are `fixtures/feed/` and `fixtures/pas/`; the order is the same in every run. A failure says which
-//! input it was, and its file is left behind.
+//! FHIR; and with each a notice goes to a hospital, one to a referrer, and resources to HL7 v2. The seeds are
+//! `fixtures/feed/`, `fixtures/pas/` and the load tool's messages; the order is the same in every run. What each mapper
+//! was given and what it made of that is counted. A failure says which input it was, and its file is left behind.
 
+#[path = "fuzz_hl7/outbound.rs"]
+mod outbound;
+
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,17 +19,19 @@ use bytes::BytesMut;
 use jiff::Timestamp;
 use onward::booking::command::Command;
 use onward::booking::decide::decide;
-use onward::booking::decision::State;
+use onward::booking::decision::{Refusal, State};
 use onward::hl7v2::ack::{Received, Verdict};
 use onward::hl7v2::batch;
 use onward::hl7v2::charset::decode;
-use onward::hl7v2::frame::{Mllp, wrap};
+use onward::hl7v2::frame::{Limits, Mllp, wrap};
 use onward::hl7v2::header::Header;
 use onward::hl7v2::message::Message;
 use onward::intake::hl7::{Feed, prepare};
+use onward::issue::{FEED_IDENTITY_CONFLICT, Issue};
 use onward::pas::inbound::convert::to_fhir;
 use onward::pas::inbound::dialect::{Dialect, SHIPPED};
 use onward::pas::inbound::{EVENTS, Surroundings, read};
+use onward::store::Work;
 use tokio_util::codec::Decoder;
 
 #[global_allocator]
@@ -66,6 +73,9 @@ const VALUES: &[&str] = &[
     "UNICODE UTF-16",
 ];
 
+/// What begins and ends frames, and what may stand between them.
+const EDGES: &[&str] = &["\x0b", "\x1c", "\r", "\x1c\r", "\x1c\r\x0b", "\x1c\r\r\n\x0b", "\x06"];
+
 /// xorshift64*: the same numbers in every run.
 struct Numbers(u64);
 
@@ -89,17 +99,17 @@ impl Numbers {
 fn seeds() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let mut files = Vec::new();
-    collect(&root.join("feed"), &mut files);
-    collect(&root.join("pas"), &mut files);
+    collect(&root.join("feed"), "hl7", &mut files);
+    collect(&root.join("pas"), "hl7", &mut files);
     files.sort();
     files.iter().map(|file| std::fs::read_to_string(file).unwrap().replace('\n', "\r")).collect()
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, extension: &str, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
-            collect(&entry, files);
-        } else if entry.extension().is_some_and(|it| it == "hl7") {
+            collect(&entry, extension, files);
+        } else if entry.extension().is_some_and(|it| it == extension) {
             files.push(entry);
         }
     }
@@ -161,13 +171,31 @@ struct Tally {
     taken: u64,
     converted: u64,
     decided: u64,
+    frames: u64,
+    answers: u64,
+    batches: u64,
+    /// What each mapper was given, and of how much of that it made an event.
+    mappers: BTreeMap<&'static str, (u64, u64)>,
+    /// What was made the other way.
+    made: outbound::Made,
+}
+
+impl Tally {
+    /// An event that is none of those that are taken is given to no mapper.
+    fn mapped(&mut self, kind: &str, made: bool) {
+        let Some(taken) = EVENTS.iter().find(|taken| taken.event == kind) else { return };
+        let (given, events) = self.mappers.entry(taken.event).or_default();
+        *given += 1;
+        *events += u64::from(made);
+    }
 }
 
 /// Everything that is done with what comes in by MLLP.
 fn examined(bytes: &[u8], feed: &Feed, numbers: &mut Numbers, tally: &mut Tally) {
-    framed(bytes, numbers);
+    tally.frames += framed(bytes, numbers);
     let members = batch::read(bytes).map(|batch| batch.messages.len());
     assert!(members.is_none_or(|count| count <= bytes.len()));
+    tally.batches += u64::from(members.is_some());
     if let Ok(decoded) = decode(bytes, &feed.dialect.fallback())
         && let Ok(message) = Message::parse(decoded.text.as_bytes())
     {
@@ -177,23 +205,32 @@ fn examined(bytes: &[u8], feed: &Feed, numbers: &mut Numbers, tally: &mut Tally)
     let around = Surroundings { sandbox: true, now: Timestamp::UNIX_EPOCH };
     let outcome = read(bytes, &feed.dialect, around);
     assert!(outcome.event.is_some() == (outcome.verdict == Verdict::Accepted) || !outcome.found.is_empty());
+    tally.mapped(&outcome.kind, outcome.event.is_some());
     if let Some(event) = outcome.event {
         tally.taken += 1;
         let command = Command::Feed(Box::new(event));
         drop(command.needs());
         tally.decided += u64::from(decide(&command, &State::default(), Timestamp::UNIX_EPOCH).is_ok());
     }
-    answered(bytes, feed);
+    tally.answers += answered(bytes, feed);
     tally.converted += u64::from(to_fhir(bytes, &feed.dialect, true).is_ok());
 }
 
-/// The same frames come out however the bytes come in.
-fn framed(bytes: &[u8], numbers: &mut Numbers) {
+/// The same frames come out however the bytes come in, whatever stands between them and however long they may be.
+fn framed(bytes: &[u8], numbers: &mut Numbers) -> u64 {
     let mut stream = b"\x0b".to_vec();
     stream.extend_from_slice(bytes);
     stream.extend_from_slice(b"\x1c\r\x0bMSH|next\x1c\r");
+    let mut limits = Limits::default();
+    if numbers.below(3) == 0 {
+        for _ in 0..numbers.below(12) {
+            let at = numbers.below(stream.len());
+            stream.splice(at..at, numbers.one(EDGES).bytes());
+        }
+        limits = Limits { frame_bytes_max: numbers.below(600), junk_bytes_max: numbers.below(40) };
+    }
     let frames = |sizes: &mut dyn FnMut() -> usize| {
-        let (mut codec, mut buffer, mut found) = (Mllp::default(), BytesMut::new(), Vec::new());
+        let (mut codec, mut buffer, mut found) = (Mllp::new(limits), BytesMut::new(), Vec::new());
         let mut rest = stream.as_slice();
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(sizes().clamp(1, rest.len()));
@@ -212,7 +249,10 @@ fn framed(bytes: &[u8], numbers: &mut Numbers) {
         }
         found
     };
-    assert_eq!(frames(&mut || 1 + numbers.below(200)), frames(&mut || usize::MAX));
+    let at_once = frames(&mut || usize::MAX);
+    assert_eq!(frames(&mut || 1 + numbers.below(200)), at_once);
+    assert_eq!(frames(&mut || 1), at_once);
+    at_once.len() as u64
 }
 
 fn written(message: &Message<'_>, text: &[u8]) {
@@ -231,17 +271,32 @@ fn written(message: &Message<'_>, text: &[u8]) {
     }
 }
 
-/// An answer is a message that can be framed and read, and it is about this one.
-fn answered(bytes: &[u8], feed: &Feed) {
+/// An answer is a message that can be framed and read, and it is about this one, whether it is taken or not.
+fn answered(bytes: &[u8], feed: &Feed) -> u64 {
     let prepared = prepare(feed, bytes.to_vec(), true, None);
     let header = Header::read(bytes);
-    for answer in prepared.accepted().split(|byte| *byte == 0x1C).filter(|answer| !answer.is_empty()) {
+    let refused = match &prepared.work {
+        Work::Refuse(answer) => vec![answer.body.clone().unwrap_or_default()],
+        Work::Decide { answer, .. } => {
+            [false, true].map(|alarm| answer(&Err(refusal(alarm))).body.unwrap_or_default()).into()
+        }
+    };
+    let all = std::iter::once(prepared.accepted()).chain(refused.iter().map(Vec::as_slice));
+    let mut count = 0;
+    for answer in all.flat_map(|answers| answers.split(|byte| *byte == 0x1C)).filter(|answer| !answer.is_empty()) {
+        count += 1;
         assert!(wrap(answer).is_ok(), "an answer cannot be framed");
         let received = Received::read(answer).expect("an answer is an acknowledgement");
         let echoed = header.control_id().iter().copied().filter(|byte| !matches!(byte, 0x0B | 0x1C));
         assert_eq!(received.answers, echoed.collect::<Vec<_>>(), "an answer is about another message");
         assert!(received.code.is_some());
     }
+    count
+}
+
+/// What nobody knows of before it is decided.
+fn refusal(alarm: bool) -> Refusal {
+    Refusal { issue: Box::new(Issue::new(&FEED_IDENTITY_CONFLICT, "PID-3")), alarm }
 }
 
 fn main() {
@@ -257,6 +312,7 @@ fn main() {
             Feed { channel: (*name).to_owned(), organisation: String::new(), dialect, tell }
         })
         .collect();
+    let outbound = outbound::Seeds::read(&seeds);
     let (start, mut slowest, mut tally) = (Instant::now(), Duration::ZERO, Tally::default());
     for run in 0..runs {
         let mut text = numbers.one(&seeds).clone();
@@ -272,6 +328,9 @@ fn main() {
         let began = Instant::now();
         let examination = AssertUnwindSafe(|| examined(&bytes, feed, &mut numbers, &mut tally));
         catch_unwind(examination).unwrap_or_else(|_| failed(run, &bytes, "a panic"));
+        let input = outbound.input(&mut numbers);
+        let told = AssertUnwindSafe(|| outbound.run(&input, &mut tally.made));
+        catch_unwind(told).unwrap_or_else(|_| failed(run, &input.to_bytes(), "a panic on the way out"));
         slowest = slowest.max(began.elapsed());
         if TIME_MAX < began.elapsed() {
             failed(run, &bytes, "too slow");
@@ -280,12 +339,20 @@ fn main() {
             eprintln!("{} in {:?}", run + 1, start.elapsed());
         }
     }
-    let Tally { read, taken, converted, decided } = tally;
-    println!(
-        "{runs} inputs in {:?}: {read} read, {taken} taken, {decided} applied to an empty store, {converted} converted; \
-         slowest {slowest:?}",
-        start.elapsed()
-    );
+    reported(runs, start.elapsed(), slowest, &tally);
+}
+
+fn reported(runs: u64, took: Duration, slowest: Duration, tally: &Tally) {
+    let Tally { read, taken, converted, decided, frames, answers, batches, mappers, made } = tally;
+    println!("{runs} inputs in {took:?}, the slowest {slowest:?}");
+    println!("codec: {frames} frames; parser: {read} read; batches: {batches}; acknowledgements: {answers}");
+    println!("mappers in: {taken} events made, {decided} applied to an empty store, {converted} converted to FHIR");
+    mappers.iter().for_each(|(event, (given, made))| println!("  {event}: {given} given, {made} made"));
+    println!("mappers out:");
+    made.iter().for_each(|(name, count)| println!("  {name}: {count}"));
+    let never = EVENTS.iter().filter(|taken| mappers.get(taken.event).is_none_or(|(_, made)| *made == 0));
+    let never: Vec<_> = never.map(|taken| taken.event).collect();
+    assert!(runs < RUNS || never.is_empty(), "mappers that made nothing: {never:?}");
 }
 
 fn failed(run: u64, bytes: &[u8], what: &str) -> ! {

@@ -1,18 +1,25 @@
 //! A gateway with a long past starts as quickly as a new one, and takes up no more memory for it: nothing of what was
-//! kept is read at the start. ONWARD_BACKLOG says how many messages were applied, and how many are in quarantine.
+//! kept is read at the start. ONWARD_BACKLOG says how many messages were applied, and how many are in quarantine. And
+//! however much is sent at once, memory is bounded.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use onward::booking::decide::decide;
 use onward::booking::decision::Rules;
 use onward::hl7v2::ack::{Code, Received};
+use onward::hl7v2::frame::{Mllp, wrap};
 use onward::intake::hl7::{Feed, prepare};
 use onward::outbox::destination::Peer;
 use onward::outbox::mllp::send_all;
 use onward::pas::inbound::dialect::Dialect;
 use onward::store::Store;
 use onward::store::sqlite::SqliteStore;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+use tokio_util::codec::Framed;
 
 use crate::gateway::{Gateway, Options, fixed_port, somebody};
 
@@ -69,4 +76,36 @@ async fn a_long_past_delays_no_start_and_takes_up_no_memory() {
     let counts = gateway.document(&["messages", "feed", "counts"]);
     assert_eq!((counts["applied"].as_u64(), counts["quarantined"].as_u64()), (Some(count + 1), Some(count)));
     assert_eq!(gateway.document(&["messages", "feed", "list", "--limit", "3"]).as_array().unwrap().len(), 3);
+}
+
+/// A letter of a megabyte, which fifty senders send at once and again.
+fn large(n: usize) -> Vec<u8> {
+    let mut message = message(2 * n as u64);
+    message.extend_from_slice(b"\rOBX|1|FT|||");
+    message.resize(message.len() + (1 << 20), b'x');
+    wrap(&message).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_senders_of_a_megabyte_each_take_up_bounded_memory() {
+    const SENDERS: usize = 50;
+    const ROUNDS: usize = 3;
+    let gateway = Gateway::start(Options::default());
+    let to = gateway.mllp.unwrap();
+    let before = memory_peak(gateway.pid());
+    let send = |sender: usize| async move {
+        // A listener takes so many connections from one address.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 2, 1 + (sender / 8) as u8], 0))).unwrap();
+        let mut framed = Framed::new(socket.connect(to).await.unwrap(), Mllp::default());
+        for round in 0..ROUNDS {
+            framed.get_mut().write_all(&large(sender * ROUNDS + round)).await.unwrap();
+            let answer = framed.next().await.expect("an answer").unwrap();
+            assert_eq!(Received::read(&answer).unwrap().code, Some(Code::AA));
+        }
+    };
+    join_all((0..SENDERS).map(send)).await;
+    let memory = memory_peak(gateway.pid());
+    println!("{SENDERS} senders of a megabyte each: {before} kB at rest, at most {memory} kB");
+    assert!(memory < before + MEMORY_MAX_KB, "{before} kB at rest, {memory} kB");
 }

@@ -145,6 +145,15 @@ fn field(segment: &str, number: usize, value: &str) -> String {
     fields.join("|")
 }
 
+/// Two messages in a batch that may have lost its ends or say another count.
+fn enveloped(text: &str, other: &str, numbers: &mut Numbers) -> String {
+    let line = |line: &str, numbers: &mut Numbers| if numbers.below(8) == 0 { String::new() } else { line.to_owned() };
+    let head =
+        line("FHS|^~\\&|PAS|RXX\r", numbers) + &line("BHS|^~\\&|PAS|RXX|ONWARD|X26|20260301091500||||B1\r", numbers);
+    let tail = line(&format!("BTS|{}\r", numbers.below(4)), numbers) + &line("FTS|1\r", numbers);
+    format!("{head}{text}{other}{tail}")
+}
+
 /// One change to the bytes.
 fn damage(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
     if bytes.is_empty() {
@@ -319,6 +328,10 @@ fn main() {
         for _ in 0..=numbers.below(4) {
             let other = numbers.one(&seeds);
             text = change(&text, &mut numbers, other);
+        }
+        if numbers.below(12) == 0 {
+            let other = numbers.one(&seeds);
+            text = enveloped(&text, other, &mut numbers);
         }
         let mut bytes = text.into_bytes();
         if numbers.below(3) == 0 {

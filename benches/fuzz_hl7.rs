@@ -344,8 +344,18 @@ fn main() {
         let input = outbound.input(&mut numbers);
         let told = AssertUnwindSafe(|| outbound.run(&input, &mut tally.made));
         catch_unwind(told).unwrap_or_else(|_| failed(run, &input.to_bytes(), "a panic on the way out"));
-        slowest = slowest.max(began.elapsed());
-        if TIME_MAX < began.elapsed() {
+        let mut took = began.elapsed();
+        // Others may have had the processor meanwhile: what is slow each time is slow.
+        for _ in 0..5 {
+            if took < TIME_MAX {
+                break;
+            }
+            let again = Instant::now();
+            examined(&bytes, feed, &mut Numbers(numbers.0), &mut Tally::default());
+            took = took.min(again.elapsed());
+        }
+        slowest = slowest.max(took);
+        if TIME_MAX < took {
             failed(run, &bytes, "too slow");
         }
         if run % 1_000_000 == 999_999 {

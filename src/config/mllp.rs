@@ -80,7 +80,8 @@ impl Mllp {
         let busy = working_day && (self.busy_from_hour..self.busy_until_hour).contains(&local.hour());
         let opened = local.with().hour(self.busy_from_hour).minute(0).second(0).subsec_nanosecond(0).build();
         let since = opened.map_or(heard, |opened| opened.timestamp().max(heard));
-        let longest = SignedDuration::from_mins(i64::try_from(self.silence_max_minutes).unwrap_or(i64::MAX / 60));
+        let minutes = i64::try_from(self.silence_max_minutes).unwrap_or(i64::MAX);
+        let longest = SignedDuration::from_mins(minutes.min(i64::MAX / 60));
         busy && self.silence_max_minutes != 0 && longest < now.duration_since(since)
     }
 }
@@ -118,6 +119,8 @@ mod tests {
         }
         // In summer the day begins an hour earlier by UTC.
         assert!(silent("2026-06-01T00:00:00Z", "2026-06-01T07:31:00Z"));
+        let never = Mllp { silence_max_minutes: u64::MAX, ..Mllp::default() };
+        assert!(!never.is_silent(at("1970-01-01T00:00:00Z"), at("2026-03-02T09:00:00Z")));
         assert!(!Mllp::default().is_silent(at("2026-01-01T00:00:00Z"), at("2026-03-02T09:00:00Z")));
     }
 }

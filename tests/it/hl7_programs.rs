@@ -7,7 +7,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use jiff::Timestamp;
@@ -106,12 +107,21 @@ impl Running {
         Self(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Ends it; answers each line that it printed as JSON.
-    fn printed(mut self) -> Vec<Value> {
+    /// Ends it once it has printed so many lines, or for too long none; answers each as JSON. It answers a message before
+    /// it prints it.
+    fn printed(mut self, count: usize) -> Vec<Value> {
+        let (send, lines) = mpsc::channel();
+        let output = BufReader::new(self.0.stdout.take().unwrap());
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let mut found = Vec::new();
+        while found.len() < count
+            && let Ok(line) = lines.recv_timeout(Duration::from_secs(10))
+        {
+            found.push(line);
+        }
         self.0.kill().unwrap();
-        let mut output = String::new();
-        self.0.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-        output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        found.extend(lines);
+        found.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -278,7 +288,7 @@ async fn other_programs_take_every_letter() {
                 if secure { "over mutual TLS" } else { "in clear" }
             );
             if program != Program::OpenSsl {
-                assert_understood(&running.printed(), &letters, &program);
+                assert_understood(&running.printed(letters.len()), &letters, &program);
             }
         }
     }

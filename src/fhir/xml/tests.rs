@@ -506,7 +506,8 @@ fn assert_sound(bytes: &[u8]) {
     let (written, told) = write(&value);
     let again =
         read(&written, &limits()).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&written)));
-    if told.is_empty() {
+    // Of what was wrong in the XML already, the JSON may be mended: a narrative gets its namespace.
+    if told.is_empty() && parsed.issues.is_empty() {
         assert!(again.issues.is_empty(), "{:?}", again.issues);
         assert_eq!(parse(&again.json, &limits()).unwrap(), value);
         assert_eq!(write(&value).0, write(&parse(&again.json, &limits()).unwrap()).0);
@@ -561,4 +562,12 @@ fn findings_in_the_json_get_the_places_of_the_xml() {
     let placed = parsed.places.in_xml(&parsed.json, xml.as_bytes(), found);
     let positions: Vec<_> = placed.iter().map(|issue| issue.position).collect();
     assert_eq!(positions, [Some((4, 3)), Some((2, 2)), Some((3, 2)), None]);
+}
+
+#[test]
+fn whatever_character_is_missing_the_rest_is_sound() {
+    let xml = patient("<text><status value='empty'/><div xmlns='http://www.w3.org/1999/xhtml'><p>a</p></div></text>");
+    for at in 0..xml.len() {
+        assert_sound(format!("{}{}", &xml[..at], &xml[at + 1..]).as_bytes());
+    }
 }

@@ -18,7 +18,8 @@ const REQUIRED: &str = "ONWARD_POSTGRES";
 pub struct Server {
     folder: tempfile::TempDir,
     programs: PathBuf,
-    /// Ends the server when its standard input is closed, which it is when this process ends, however that is.
+    /// Ends the server and removes the folder when its standard input is closed, which it is when this process ends,
+    /// however that is.
     keeper: Mutex<Option<Child>>,
     databases: AtomicU32,
 }
@@ -97,7 +98,8 @@ impl Server {
     /// Starts it, also again after it was killed.
     pub fn run(&self) {
         const KEEP: &str = r#"exec 3<&0; "$@" </dev/null >log 2>&1 & server=$!
-            read -r _ <&3; kill -QUIT $server 2>/dev/null; wait $server"#;
+            read -r word <&3; kill -QUIT $server 2>/dev/null; wait $server
+            [ "$word" = keep ] || { folder=$PWD; cd /; rm -rf "$folder"; }"#;
         let folder = self.folder.path().display();
         let server = self.command("postgres");
         let mut keeper = Command::new("sh");
@@ -127,7 +129,7 @@ impl Server {
     pub fn kill(&self) {
         self.signal("KILL");
         drop(self.keeper.lock().unwrap().take().map(|mut keeper| {
-            drop(keeper.stdin.take());
+            drop(keeper.stdin.take().map(|mut input| input.write_all(b"keep\n")));
             keeper.wait()
         }));
         // Its children notice, and let go of the memory that they share.

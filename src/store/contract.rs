@@ -5,6 +5,7 @@
 //! never would: what must not be is the store's to refuse.
 
 mod fixture;
+mod ledger;
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 pub(crate) use self::fixture::*;
+pub(crate) use self::ledger::*;
 use super::*;
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::command::{CancelBooking, CancelReferral, RecordResponse};
@@ -47,6 +49,7 @@ macro_rules! contract_tests {
             a_settled_letter_stays_settled
             a_letter_parked_while_being_sent_stays_parked
             depth_counts_what_there_is
+            every_message_is_in_one_state
             a_long_queue_stays_quick
             dropping_the_future_does_not_drop_the_work
             a_closed_store_says_so

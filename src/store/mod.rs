@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod ledger;
 pub mod postgres;
 mod sql;
 pub mod sqlite;
@@ -511,6 +512,12 @@ pub trait Store: Send + Sync {
     fn feed_find(&self, message: Uuid) -> Result<Option<FeedRow>, StoreError>;
     /// How many messages of feeds are in each state.
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
+
+    /// The next messages of the journal by their ids, after this one, with what the state of each follows from; fewer
+    /// than `limit`: these are the last.
+    fn ledger_page(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<ledger::Held>, StoreError>;
+    /// Letters whose message is not there.
+    fn ledger_letters_astray(&self, limit: usize) -> Result<Vec<i64>, StoreError>;
 
     /// All records that are linked to this one, the one that stands for the person first; none: there is no such one.
     fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError>;

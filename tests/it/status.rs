@@ -126,7 +126,7 @@ impl Store for FakeStore {
         unimplemented!()
     }
     fn message_counts(&self) -> Outcome<Vec<(String, u64)>> {
-        unimplemented!()
+        Ok(Vec::new())
     }
     fn feed_list(&self, _: &str, _: usize) -> Result<Vec<onward::store::FeedRow>, StoreError> {
         unimplemented!()
@@ -136,6 +136,12 @@ impl Store for FakeStore {
     }
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         unimplemented!()
+    }
+    fn ledger_page(&self, _: Option<Uuid>, _: usize) -> Outcome<Vec<onward::store::ledger::Held>> {
+        Ok(Vec::new())
+    }
+    fn ledger_letters_astray(&self, _: usize) -> Outcome<Vec<i64>> {
+        Ok(Vec::new())
     }
     fn patient_records(&self, _: PatientId) -> Outcome<Vec<Patient>> {
         unimplemented!()

@@ -33,7 +33,8 @@ const TABLES: &[(&str, &str)] = &[
     ("slot", "seq, id, schedule, start, \"end\", status, resource"),
     ("slot_service", "service_id, start, slot_id"),
     ("message", "seq, id, received_at, channel, caller, organisation, kind, key, correlation, bundle, outcome, status, \
-        first_id, alarm, command, patient_id, referral_id, appointment_id, issues, sha256, body_bytes, body, answer"),
+        first_id, alarm, command, patient_id, referral_id, appointment_id, issues, sha256, body_bytes, body, answer, \
+        letters"),
     ("outbox", "id, message_id, destination, key, event, control_id, state, waiting, attempts, due_at, created_at, \
         settled_at, failure, body"),
     ("message_tally", "outcome, n"),

@@ -54,6 +54,12 @@ fn the_store_holds_what_the_world_in_memory_holds() {
     });
 }
 
+#[test]
+fn whatever_is_lost_is_named() {
+    let Some(fresh) = fresh() else { return };
+    contract::whatever_is_lost_is_named(&*fresh.store, &|sql| drop(fresh.server.sql(&fresh.url, sql)));
+}
+
 /// A second gateway on the same database.
 fn second(fresh: &Fresh) -> Arc<PostgresStore> {
     open(&fresh.url)

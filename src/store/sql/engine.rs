@@ -14,7 +14,7 @@ use super::pulse::Pulse;
 use super::queue::Queue;
 use super::session::Session;
 use super::submission::Submission;
-use super::{diary, feed, journal, outbox, people, search, state};
+use super::{diary, feed, journal, ledger, outbox, people, search, state};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
@@ -23,6 +23,7 @@ use crate::booking::patient::Patient;
 use crate::booking::referral::Referral;
 use crate::booking::service::Service;
 use crate::reconcile::diary::Entry;
+use crate::store::ledger::Held;
 use crate::store::{
     Answer, FeedRow, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending, Settlement,
     SlotQuery, SlotRow, Store, StoreError, TaskPage, TaskRow, Verdict, Work,
@@ -187,6 +188,14 @@ impl<E: Engine> Store for E {
 
     fn feed_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         self.read(feed::counts)
+    }
+
+    fn ledger_page(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Held>, StoreError> {
+        self.read(|conn| ledger::page(conn, after, limit))
+    }
+
+    fn ledger_letters_astray(&self, limit: usize) -> Result<Vec<i64>, StoreError> {
+        self.read(|conn| ledger::letters_astray(conn, limit))
     }
 
     fn patient_records(&self, id: PatientId) -> Result<Vec<Patient>, StoreError> {

@@ -18,6 +18,8 @@ pub(in crate::store) struct Entry<'a> {
     /// The message that it repeats.
     pub(in crate::store) first: Option<Uuid>,
     pub(in crate::store) alarm: bool,
+    /// How many letters it has.
+    pub(in crate::store) letters: usize,
     pub(in crate::store) command: Option<&'static str>,
     pub(in crate::store) patient: Option<Uuid>,
     pub(in crate::store) referral: Option<Uuid>,
@@ -45,8 +47,9 @@ pub(in crate::store) fn insert(
     conn.write(
         "INSERT INTO message (id, received_at, channel, caller, organisation, kind, key, correlation, bundle, outcome,
              status, first_id, alarm, command, patient_id, referral_id, appointment_id, issues, sha256, body_bytes,
-             body, answer)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+             body, answer, letters)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+             ?23)",
         values![
             &message.id,
             message.received_at,
@@ -70,6 +73,7 @@ pub(in crate::store) fn insert(
             body_bytes,
             &message.body,
             entry.answer.map(packed).as_ref(),
+            entry.letters,
         ],
     )
 }

@@ -244,10 +244,15 @@ fn outbox_row(row: &dyn Row) -> Result<OutboxRow, Fault> {
 
 /// The column's constraint lets nothing else in.
 fn state(row: &dyn Row, index: usize) -> Result<OutboxState, Fault> {
-    Ok(match row.get::<String>(index)?.as_str() {
+    Ok(state_named(&row.get::<String>(index)?))
+}
+
+/// The state of this name; no other name is in the column.
+pub(in crate::store) fn state_named(name: &str) -> OutboxState {
+    match name {
         "queued" => OutboxState::Queued,
         "delivered" => OutboxState::Delivered,
         "parked" => OutboxState::Parked,
         _ => OutboxState::Superseded,
-    })
+    }
 }

@@ -176,6 +176,7 @@ fn accepted_entry<'a>(command: &'static str, decision: &'a Decision, answer: &'a
     Entry {
         status: answer.status,
         answer: answer.body.as_deref(),
+        letters: answer.letters.len(),
         command: Some(command),
         patient: decision.patient.as_ref().map(|patient| patient.id.0),
         referral: decision.referral.as_ref().map(|referral| referral.id.0),

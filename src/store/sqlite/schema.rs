@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("decision.sql"),
     include_str!("index.sql"),
     include_str!("letters.sql"),
+    include_str!("ledger.sql"),
 ];
 /// The version from which on records are found by keys.
 const KEYS_SINCE: i64 = 4;

@@ -78,6 +78,15 @@ fn the_store_holds_what_the_world_in_memory_holds() {
 }
 
 #[test]
+fn whatever_is_lost_is_named() {
+    let fresh = fresh();
+    contract::whatever_is_lost_is_named(&*fresh.store, &|sql| {
+        let sql = sql.to_owned();
+        fresh.probe(move |conn| conn.execute_batch(&sql).unwrap());
+    });
+}
+
+#[test]
 fn nobody_else_can_read_the_file() {
     let fresh = fresh();
     place(&fresh.store, "k").unwrap();

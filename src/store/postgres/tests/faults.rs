@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::server::Server;
 use super::*;
+use crate::store::ledger::{Standing, audit};
 use crate::store::{Store, StoreError, Verdict};
 
 const SENDERS: u32 = 16;
@@ -75,6 +76,9 @@ fn under_load(server: &Server, harm: impl FnOnce(&PostgresStore, &str)) {
     assert_eq!(count("SELECT count(*) FROM outbox WHERE state = 'queued'"), accepted);
     assert_eq!(count("SELECT sum(n) FROM message_tally"), accepted);
     assert_eq!(store.outbox_depth().unwrap()[0].queued, u64::from(accepted));
+    let ledger = audit(&*store, |_| {}).unwrap();
+    println!("{ledger}");
+    assert!(ledger.is_balanced() && ledger.count(Standing::Waiting) == u64::from(accepted), "{ledger}");
     assert!(store.health().failure.is_none(), "{:?}", store.health());
 }
 

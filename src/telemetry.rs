@@ -56,6 +56,8 @@ pub mod metric {
         histogram DELIVERY_SECONDS "onward_delivery_seconds" "Time from sending to acknowledgement, by `destination`."
         gauge OUTBOX_LETTERS "onward_outbox_letters" "Letters in the outbox, by `destination` and `state`."
         gauge OUTBOX_OLDEST_SECONDS "onward_outbox_oldest_seconds" "Age of the oldest undelivered letter, by `destination`."
+        gauge LEDGER_MESSAGES "onward_ledger_messages" "Messages in each `state`, at the last whole look at the ledger."
+        gauge LEDGER_FLAWS "onward_ledger_flaws" "Messages and letters that are gone, in no state or in more than one: not 0 is an alarm."
         gauge WORKLIST_OPEN "onward_worklist_open" "Entries of the worklist that a person has to decide, by `kind` and `grade`."
         gauge DESTINATION_UP "onward_destination_up" "1: the last attempt succeeded; by `destination`."
         gauge CERTIFICATE_DAYS "onward_certificate_days" "Days until a certificate expires, by `certificate`."

@@ -12,6 +12,7 @@ use super::sampler::Knowledge;
 use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth};
 use crate::config;
 use crate::store::OutboxDepth;
+use crate::store::ledger::Ledger;
 
 const DAY_S: i64 = 86_400;
 
@@ -31,7 +32,7 @@ pub enum State {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// What was looked at: `store`, `outbox`, `destination`, `certificate`, `profiles`, `api`, `feed`.
+    /// What was looked at: `store`, `ledger`, `outbox`, `destination`, `certificate`, `profiles`, `api`, `feed`.
     #[serde(skip)]
     pub component: &'static str,
     /// What was measured.
@@ -159,6 +160,7 @@ pub(super) fn judge(known: &Knowledge, limits: &config::Status) -> Report {
     let is_ready = store.status == State::Pass && api.iter().all(is_serving);
     let mut checks = vec![store];
     checks.extend(api);
+    checks.extend(known.ledger.as_ref().map(judge_ledger));
     checks.extend(judge_outbox(known, limits));
     checks.extend(judge_destinations(&known.destinations));
     checks.extend(judge_certificates(known, limits));
@@ -251,6 +253,25 @@ fn judge_depth(depth: &OutboxDepth, now: Timestamp, limits: &config::Status) -> 
         Check { component_id: id, output: late, since: depth.oldest, ..Check::new("outbox", "oldest", state) }
             .observed(age_s, "s"),
     ]
+}
+
+/// A store that cannot be read is complained of by its own check.
+fn judge_ledger(known: &Reading<Result<Ledger, String>>) -> Check {
+    let (component, measurement) = ("ledger", "balance");
+    match known {
+        Reading::Unknown => Check::unknown(component, measurement),
+        Reading::Late(since) => Check { status: State::Warn, ..Check::late(component, measurement, *since) },
+        Reading::Known(Err(error), at) => {
+            let check = Check::new(component, measurement, State::Warn);
+            Check { output: Some(error.clone()), time: Some(*at), ..check }
+        }
+        Reading::Known(Ok(ledger), at) => {
+            let state = if ledger.is_balanced() { State::Pass } else { State::Fail };
+            let output = (!ledger.is_balanced()).then(|| format!("{ledger}: run onward ledger"));
+            let check = Check::new(component, measurement, state).observed(ledger.received as i64, "messages");
+            Check { output, time: Some(*at), ..check }
+        }
+    }
 }
 
 /// A destination that is down is a warning: messages are taken and kept; their age decides about more.

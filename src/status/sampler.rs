@@ -14,12 +14,15 @@ use super::report::{Report, State, judge};
 use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth, Source, StatusSources};
 use crate::booking::index::{Likeness, TaskKind};
 use crate::config;
+use crate::store::ledger::{Auditor, Ledger, PAGE_LEN, Standing};
 use crate::store::{OutboxDepth, Store};
 use crate::telemetry::{self, metric};
 
 /// A listener that is alive takes a connection within this.
 const API_CONNECT_MAX: Duration = Duration::from_millis(250);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// The ledger is looked at a page at a time, so that ten million messages cost a hundredth of a processor.
+const LEDGER: Pace = Pace { interval: Duration::from_secs(10), timeout: Duration::from_secs(60) };
 const DAY_S: f64 = 86_400.0;
 
 type Outbox = Result<Vec<OutboxDepth>, String>;
@@ -32,6 +35,7 @@ pub(super) struct Sampler {
     started_at: Timestamp,
     database: Option<Probe<Database>>,
     outbox: Option<Probe<Outbox>>,
+    ledger: Option<Probe<Result<Ledger, String>>>,
     certificates: Probe<Vec<Certificate>>,
     destinations: Probe<Vec<DestinationHealth>>,
     api: Option<Probe<Result<(), String>>>,
@@ -46,6 +50,8 @@ pub(super) struct Knowledge {
     pub(super) started_at: Timestamp,
     pub(super) database: Option<Reading<Database>>,
     pub(super) outbox: Option<Reading<Outbox>>,
+    /// The last whole look, or one that has found something already.
+    pub(super) ledger: Option<Reading<Result<Ledger, String>>>,
     pub(super) certificates: Reading<Vec<Certificate>>,
     pub(super) destinations: Reading<Vec<DestinationHealth>>,
     pub(super) api: Option<Reading<Result<(), String>>>,
@@ -65,6 +71,7 @@ impl Sampler {
         };
         let store = sources.store;
         let database = store.clone().map(|store| database_source(Examiner::new(store, sources.database_file)));
+        let ledger = store.clone().map(ledger_source);
         let outbox = store.map(|store| {
             outbox_source(move || {
                 gauge_worklist(store.as_ref());
@@ -75,6 +82,7 @@ impl Sampler {
         Ok(Self {
             database: database.map(|source| Probe::start("database", pace, &stop, source)).transpose()?,
             outbox: outbox.map(|source| Probe::start("outbox", pace, &stop, source)).transpose()?,
+            ledger: ledger.map(|source| Probe::start("ledger", LEDGER, &stop, source)).transpose()?,
             certificates: Probe::start("certificates", pace, &stop, certificates_source(sources.certificates))?,
             destinations: Probe::start("destinations", pace, &stop, destinations_source(sources.destinations))?,
             api: sources
@@ -103,6 +111,7 @@ impl Sampler {
             started_at: self.started_at,
             database: self.database.as_ref().map(Probe::read),
             outbox: self.outbox.as_ref().map(Probe::read),
+            ledger: self.ledger.as_ref().map(Probe::read),
             certificates: self.certificates.read(),
             destinations: self.destinations.read(),
             api: self.api.as_ref().map(Probe::read),
@@ -140,6 +149,27 @@ fn outbox_source(mut ask: impl FnMut() -> Outbox + Send + 'static) -> Source<Out
         depths.iter().flatten().for_each(gauge_depth);
         depths
     })
+}
+
+fn ledger_source(store: Arc<dyn Store>) -> Source<Result<Ledger, String>> {
+    let (mut auditor, mut last) = (Auditor::default(), None);
+    Box::new(move || {
+        if let Some(ledger) = auditor.step(&*store, PAGE_LEN).map_err(|error| error.to_string())? {
+            gauge_ledger(&ledger);
+            last = Some(ledger);
+        }
+        let so_far = auditor.so_far();
+        Ok(last.clone().filter(|_| so_far.is_balanced()).unwrap_or_else(|| so_far.clone()))
+    })
+}
+
+fn gauge_ledger(ledger: &Ledger) {
+    for standing in Standing::ALL {
+        let state = standing.as_str();
+        metrics::gauge!(metric::LEDGER_MESSAGES, "state" => state).set(ledger.count(standing) as f64);
+    }
+    let flaws = ledger.flawed + ledger.messages_missing + ledger.messages_uncounted + ledger.letters_astray;
+    metrics::gauge!(metric::LEDGER_FLAWS).set(flaws as f64);
 }
 
 /// Where it cannot be counted, the last number stays; that the store is ill is told by others.

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod diaries;
 pub mod hl7;
 pub mod import;
+pub mod ledger;
 pub mod load;
 pub mod man;
 pub mod matching;
@@ -95,6 +96,8 @@ pub enum Command {
     Patients(patients::PatientsCommand),
     /// Find out who is who in a file of patients, or between two.
     Match(matching::MatchArgs),
+    /// Prove that every message that came in is in exactly one state.
+    Ledger(ledger::LedgerArgs),
     /// Move everything from one database to another.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -139,6 +142,7 @@ impl Cli {
             Command::Patients(command) => command.run(self.json),
             Command::Match(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
+            Command::Ledger(args) => args.run(self.json),
             Command::Store(command) => command.run(self.json),
             Command::Man(args) => args.run(),
         }

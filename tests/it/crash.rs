@@ -252,6 +252,7 @@ async fn nothing_is_lost_or_doubled_by_kill_9() {
     check_effects(&sent, &memory);
     check_order(&sent, &memory);
     check_counts(&gateway, sent.len() as u64, &senders.tally);
+    gateway.check_ledger();
     check_file(gateway);
 }
 

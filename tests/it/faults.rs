@@ -145,6 +145,7 @@ async fn fill_and_empty(gateway: &Gateway, fill: impl FnOnce(u32), empty: impl F
     let recovered = watch.until_ready(gateway, true).await;
     assert_eq!(post(&client, refused, &message).await.status, 200, "the same request is taken now");
     assert_eq!(accepted(gateway), taken + 1, "all that was answered, and nothing else");
+    gateway.check_ledger();
     println!("{taken} taken before it was full; noticed after {noticed:?}, well again after {recovered:?}");
 }
 
@@ -213,6 +214,7 @@ async fn a_database_file_that_is_gone_is_told_and_takes_nothing() {
     fs::rename(&away, &file).unwrap();
     let recovered = watch.until_ready(&gateway, true).await;
     assert_eq!(post(&client, again, &message).await.status, 200);
+    gateway.check_ledger();
     println!("noticed after {noticed:?}, well again after {recovered:?}");
     fs::remove_file(&file).unwrap();
     // Nobody sends anything, and it is noticed all the same.
@@ -239,6 +241,7 @@ async fn a_pas_that_is_down_is_a_warning_and_nothing_is_refused() {
     watch.until(&gateway, "the PAS is up", |status| delivery(status) == "pass").await;
     gateway.drain(Duration::from_secs(20));
     assert_eq!(pas.received().len(), 2);
+    gateway.check_ledger();
 }
 
 /// A connection that takes up its place and says half of what it has to say.

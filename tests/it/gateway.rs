@@ -270,6 +270,13 @@ impl Gateway {
         depths.as_array().unwrap().iter().filter_map(|depth| depth[state].as_u64()).sum()
     }
 
+    /// Every message is in exactly one state, whatever happened; prints the sum.
+    pub(crate) fn check_ledger(&self) {
+        let ledger = self.document(&["ledger"]);
+        println!("{}", ledger["sum"].as_str().unwrap());
+        assert_eq!(ledger["balanced"], true, "{ledger:#}");
+    }
+
     /// Waits until nothing is queued.
     pub(crate) fn drain(&self, longest: Duration) {
         let deadline = Instant::now() + longest;

@@ -83,6 +83,9 @@ fn walked(steps: &[Step]) -> Result<(), TestCaseError> {
     }
     let kept: u64 = store.feed_counts().unwrap().iter().map(|(_, count)| count).sum();
     prop_assert_eq!(kept, steps.len() as u64, "each message is in one state");
+    let ledger = onward::store::ledger::audit(&*store, |_| {}).unwrap();
+    prop_assert!(ledger.is_balanced(), "{ledger} {:?}", ledger.flaws);
+    prop_assert_eq!(ledger.received, steps.len() as u64, "{}", ledger);
     store.close();
     Ok(())
 }

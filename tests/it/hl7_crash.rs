@@ -81,6 +81,7 @@ async fn what_a_hospital_was_acknowledged_survives_kill_9_once() {
     for sender in senders {
         sender.await.unwrap();
     }
+    gateway.check_ledger();
     assert_eq!(gateway.stop(), Some(0));
     let conn = rusqlite::Connection::open(gateway.path("onward.db")).unwrap();
     let count = |sql: &str| conn.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();

@@ -82,6 +82,7 @@ async fn one_of_200_gets_the_slot_through_two_programs() {
     assert_eq!(house.server.sql(&house.url, "SELECT count(*) FROM appointment"), "1");
     // The commands that look into a store look into this one, by whichever gateway's configuration.
     assert_eq!(house.gateways.each_ref().map(|it| it.messages("refused")), [199, 199]);
+    house.gateways[0].check_ledger();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,6 +98,7 @@ async fn the_same_request_to_two_programs_at_once_has_one_effect() {
     assert_eq!(count(409, "ONW-1020") + count(425, "ONW-1021"), 49, "{counts:?}");
     house.gateways[1].drain(DRAIN_MAX);
     assert_eq!((house.pas.received().len(), house.gateways[0].outbox("delivered")), (1, 1));
+    house.gateways[0].check_ledger();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,4 +122,5 @@ async fn letters_of_two_programs_are_delivered_once_and_in_order() {
         let before = |it: &&simulator::ReceivedMessage| it.event == "REF^I12" && number(&it.body) == number(&told.body);
         assert!(received[..at].iter().any(|it| before(&it)), "a booking went before its referral");
     }
+    house.gateways[1].check_ledger();
 }

@@ -105,9 +105,9 @@ async fn exchange(
             None => return Err("the connection was closed before an answer".to_owned()),
             Some(Err(FrameError::Io(error))) => return Err(text(&error)),
             Some(Err(error)) => return Err(error.to_string()),
-            Some(Ok(answer)) => match Received::read(&answer) {
-                Some(received) if received.answers == control_id.as_bytes() => return Ok(Outcome::of(&received)),
-                _ => debug!("An answer to something else was ignored"),
+            Some(Ok(answer)) => match Outcome::of_answer(&answer, control_id) {
+                Some(outcome) => return Ok(outcome),
+                None => debug!("An answer to something else was ignored"),
             },
         }
     }

@@ -10,7 +10,7 @@ use crate::store::{OutboxRow, Settlement};
 
 /// What became of an attempt to deliver a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The other side has it.
     Delivered {
         /// AA or CA.
@@ -33,8 +33,15 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// What came back to the letter of this control id. `None`: it answers something else, such as an earlier attempt at
+    /// another letter, and says nothing about this one.
+    pub(crate) fn of_answer(answer: &[u8], control_id: &str) -> Option<Self> {
+        let received = Received::read(answer).filter(|received| received.answers == control_id.as_bytes())?;
+        Some(Self::of(&received))
+    }
+
     /// What an acknowledgement of this letter means. Of its words only codes are kept: peers quote patients.
-    pub(super) fn of(received: &Received) -> Self {
+    fn of(received: &Received) -> Self {
         let code = received.code.map_or("an unknown code", Code::as_str);
         let failure = received.error.map_or_else(|| code.to_owned(), |error| format!("{code} {error}"));
         match received.code {
@@ -45,12 +52,12 @@ impl Outcome {
     }
 
     /// The other side is there and answers.
-    pub(super) fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.answer().is_some()
     }
 
     /// What went wrong.
-    pub(super) fn failure(&self) -> Option<&str> {
+    pub(crate) fn failure(&self) -> Option<&str> {
         match self {
             Self::Delivered { .. } => None,
             Self::Refused { failure }
@@ -64,7 +71,7 @@ impl Outcome {
     }
 
     /// What the other side answered, where it did: codes only.
-    pub(super) fn answer(&self) -> Option<&str> {
+    pub(crate) fn answer(&self) -> Option<&str> {
         match self {
             Self::Delivered { code } => Some(code),
             Self::Refused { failure }
@@ -76,7 +83,7 @@ impl Outcome {
     }
 
     /// For numbers and logs.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Delivered { .. } => "delivered",
             Self::Refused { .. } => "refused",
@@ -90,7 +97,7 @@ impl Outcome {
     }
 
     /// How long nothing at all is to be sent, where the other side said that it takes nothing: at least this.
-    pub(super) fn pause(&self) -> Option<Duration> {
+    pub(crate) fn pause(&self) -> Option<Duration> {
         match self {
             Self::Busy { after, .. } => Some(after.unwrap_or_default()),
             _ => None,
@@ -98,7 +105,7 @@ impl Outcome {
     }
 
     /// What follows for the letter; `None`: nothing, because nothing was tried.
-    pub(super) fn settlement(
+    pub(crate) fn settlement(
         &self,
         letter: &OutboxRow,
         destination: &Destination,

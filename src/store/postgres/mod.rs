@@ -5,14 +5,13 @@
 //! * `writer` runs a `batch` of work in one transaction, and finds out what became of one whose connection was lost.
 //! * `copy` moves an installation here from SQLite.
 //! * `session` runs the statements of the folder `sql`; `connection` reaches the server, `drive` waits for it.
-//! * `pool` keeps connections for reads, and for the `lease` of letters that one gateway sends.
+//! * `pool` keeps connections for reads, and for the leases of letters that one gateway sends.
 
 mod batch;
 mod claims;
 mod connection;
 pub mod copy;
 mod drive;
-mod lease;
 mod pool;
 mod schema;
 mod session;
@@ -36,6 +35,7 @@ use self::pool::Pool;
 use self::writer::Writer;
 use super::sql::engine::Engine;
 use super::sql::fault::Fault;
+use super::sql::lease::{self, Words};
 use super::sql::outbox::Fence;
 use super::sql::pulse::Pulse;
 use super::sql::queue::Queue;
@@ -46,6 +46,12 @@ use crate::booking::decision::Rules;
 
 /// How TLS to the server is spoken.
 pub type TlsConfig = Arc<rustls::ClientConfig>;
+
+/// The clock moves on within a transaction.
+const WORDS: Words = Words {
+    clock: "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    lock: "FOR UPDATE OF outbox SKIP LOCKED",
+};
 
 /// Places among which the counts of writers are spread.
 const LANES: u128 = 1024;
@@ -192,7 +198,7 @@ impl Engine for PostgresStore {
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<(OutboxRow, Vec<u8>)>, StoreError> {
-        self.lessors.read(|session| lease::take(session, &self.id, destination, now, limit, lease))
+        self.lessors.read(|session| lease::take(session, WORDS, &self.id, destination, now, limit, lease))
     }
 
     fn claims(&self, message: &Message, work: &Work) -> Vec<i32> {

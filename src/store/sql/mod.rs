@@ -2,7 +2,8 @@
 //! of a piece of work through them.
 //!
 //! * `submission` runs one message from the ledger to its answer; `state`, `apply`, `diary`, `feed`, `index`, `journal`
-//!   and `outbox` are its statements; `people`, `search` and `ledger` serve reads. All run on a `session`.
+//!   and `outbox` are its statements; `lease` shares letters out
+//!   among gateways; `people`, `search` and `ledger` serve reads. All run on a `session`.
 //! * `job` is a piece of work with who waits for it, `queue` the bounded line of them; `pulse` tells how whoever does
 //!   them is. An `engine` with these is a store.
 
@@ -15,6 +16,7 @@ pub(super) mod feed;
 pub(super) mod index;
 pub(super) mod job;
 pub(super) mod journal;
+pub(super) mod lease;
 pub(super) mod ledger;
 pub(super) mod outbox;
 pub(super) mod people;

@@ -59,8 +59,11 @@ pub(in crate::store) struct Fence {
 
 /// Refuses what another gateway has taken since, and keeps it from being taken until the transaction ends.
 pub(in crate::store) fn check_fence(conn: &dyn Session, id: i64, fence: &Fence) -> Result<(), Fault> {
-    const HELD: &str = "SELECT 1 FROM outbox WHERE id = ?1 AND lease = ?2 AND leased_to = ?3 FOR UPDATE";
-    let held = conn.exists(HELD, values![id, fence.lease, &fence.gateway])?;
+    const HELD: &str = "SELECT 1 FROM outbox WHERE id = ?1 AND lease = ?2 AND leased_to = ?3";
+    const LOCKED: &str = "SELECT 1 FROM outbox WHERE id = ?1 AND lease = ?2 AND leased_to = ?3 FOR UPDATE";
+    // SQLite locks everything.
+    let sql = if conn.dialect() == Dialect::Sqlite { HELD } else { LOCKED };
+    let held = conn.exists(sql, values![id, fence.lease, &fence.gateway])?;
     if held { Ok(()) } else { Err(Fault::Refused("another gateway has taken the letter")) }
 }
 

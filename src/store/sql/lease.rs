@@ -16,31 +16,44 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::fault::Fault;
+use super::outbox;
+use super::session::{Session, values};
 use crate::store::OutboxRow;
-use crate::store::sql::fault::Fault;
-use crate::store::sql::outbox;
-use crate::store::sql::session::{Session, values};
+
+/// What a database has its own words for.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Words {
+    /// The server's clock, in microseconds since 1970.
+    pub(in crate::store) clock: &'static str,
+    /// Passes by what another transaction is taking.
+    pub(in crate::store) lock: &'static str,
+}
 
 /// Takes letters, those due first; in order of their ids. What this gateway has already stays under its number.
-pub(super) fn take(
+pub(in crate::store) fn take(
     session: &dyn Session,
+    words: Words,
     own: &Uuid,
     destination: &str,
     now: Timestamp,
     limit: usize,
     lease: Duration,
 ) -> Result<Vec<(OutboxRow, Vec<u8>)>, Fault> {
-    const TAKE: &str = "WITH clock (at) AS (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)),
+    let Words { clock, lock } = words;
+    let sql = format!(
+        "WITH clock (at) AS (SELECT {clock}),
         free (letter) AS (
             SELECT id FROM outbox, clock
             WHERE destination = ?1 AND state = 'queued' AND waiting = 0 AND due_at <= ?2
             AND (leased_until <= clock.at OR leased_to = ?4)
-            ORDER BY due_at, id LIMIT ?3 FOR UPDATE OF outbox SKIP LOCKED)
+            ORDER BY due_at, id LIMIT ?3 {lock})
         UPDATE outbox SET lease = CASE WHEN leased_to = ?4 THEN lease ELSE lease + 1 END, leased_to = ?4,
             leased_until = (SELECT at FROM clock) + ?5
         FROM free WHERE id = letter
-        RETURNING ";
-    let sql = format!("{TAKE}{}, body, lease", outbox::COLUMNS);
+        RETURNING {}, body, lease",
+        outbox::COLUMNS
+    );
     let lease = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 4);
     let mut taken = session.all(&sql, values![destination, now, limit, own, lease], |row| {
         let (letter, body) = outbox::row_and_body(row)?;
@@ -51,7 +64,7 @@ pub(super) fn take(
 }
 
 /// Gives back what this gateway has taken: it ends.
-pub(super) fn release(session: &dyn Session, own: &Uuid) -> Result<(), Fault> {
+pub(in crate::store) fn release(session: &dyn Session, own: &Uuid) -> Result<(), Fault> {
     const RELEASE: &str =
         "UPDATE outbox SET leased_until = 0 WHERE leased_to = ?1 AND state = 'queued' AND waiting = 0";
     session.execute(RELEASE, values![own]).map(drop)

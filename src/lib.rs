@@ -49,7 +49,7 @@
 //! | [`store`], [`telemetry`], [`tls`] | The only SQL; log lines and numbers; certificates that are checked, watched and explained. |
 //! | [`outbox`], [`intake`] | Delivery; and the use case, as a list of calls. |
 //! | [`http`], [`mllp`], [`status`] | The three listeners. |
-//! | [`load`] | Synthetic messages, and a load made of them. |
+//! | [`load`], [`simulation`] | Synthetic messages, and a load made of them; a world in which everything goes wrong. |
 //! | [`app`] | The composition root: a configuration becomes a running gateway. |
 //! | [`cli`] | One file per subcommand. |
 //!
@@ -68,7 +68,9 @@
 //!    `appointment_slot_once`. Tests: `one_of_200_gets_the_slot`, `a_slot_is_sold_once`,
 //!    `one_of_200_gets_the_slot_through_two_gateways`.
 //! 3. **What was answered with success survives; what is repeated has one effect.** One transaction per batch with a
-//!    full sync, and a ledger with a unique key. Tests: `nothing_is_lost_or_doubled_by_kill_9`,
+//!    full sync, and a ledger with a unique key. Rules 1 to 5 are also checked after every step of a simulation of senders,
+//!    gateways, disk, network and hospital ([`simulation`]): `no_fault_in_a_million_steps_breaks_a_rule`; that it finds
+//!    what it looks for is held by `every_planted_bug_is_found`. Tests: `nothing_is_lost_or_doubled_by_kill_9`,
 //!    `the_same_request_50_times_at_once_has_one_effect`, `a_repeat_of_what_was_refused_gets_the_first_answer`,
 //!    `what_a_hospital_was_acknowledged_survives_kill_9_once`,
 //!    `the_same_request_through_two_gateways_has_one_effect`,
@@ -76,7 +78,8 @@
 //!    `whatever_a_sender_does_each_message_is_applied_once_and_nobody_is_held_up`.
 //! 4. **Every accepted message ends in exactly one of: delivered, parked with a person told, superseded. Every refused
 //!    one is kept with its reason and its bytes. Every message of a hospital is in one state.** [`store::OutboxState`],
-//!    and constraints on the tables. Tests:
+//!    constraints on the tables, and the ledger that proves it of a running gateway ([`store::ledger::standing`]; `onward
+//!    ledger`, the status page). Tests: `whatever_is_lost_is_named`,
 //!    `whatever_a_peer_does_everything_is_delivered_once_and_in_order`, `depth_counts_what_there_is`,
 //!    `every_message_ends_in_one_counted_state`,
 //!    `whatever_a_referrer_answers_a_letter_is_delivered_or_waits_for_a_person`,
@@ -149,6 +152,14 @@
 //!   table, and not by versions that are compared afterwards. So a decision is made once and on what is true, also about
 //!   what is not there yet; `store::postgres::claims` has the argument. Nobody is notified of new letters: whoever
 //!   writes one sends it, and PostgreSQL's `NOTIFY` lets commits only pass one at a time.
+//! * What the outbox does next is decided by a machine that knows no clock, no store and no network
+//!   (`outbox::machine`), and that two things drive: the dispatcher, and the simulation. Loops that wait cannot be tried
+//!   step by step; a function of what happened can. For the same reason leases and fences are statements that SQLite
+//!   understands too, though only PostgreSQL has them in earnest: the simulated database ([`simulation`]) is the embedded
+//!   store's schema, statements and batches in memory, with two gateways on it. Threads, files and the server's locks are
+//!   not simulated but killed and cut off for real.
+//! * The ledger reads indexes and compares sums; it keeps no state of a message. A column that says where a message stands
+//!   would have been one more write per letter, and one more thing that can be wrong.
 //! * What a hospital changes on a referrer's booking is a letter to the referrer ([`bars::telling`]), written in the
 //!   transaction of the change like those to hospitals. It holds the request's headers too, so that a repeat of it is the
 //!   same request. A letter to an address that nobody registered waits under the address.
@@ -202,6 +213,7 @@ pub mod mllp;
 pub mod status;
 
 pub mod load;
+pub mod simulation;
 
 pub mod app;
 

@@ -8,6 +8,7 @@
 mod contract;
 pub mod ledger;
 pub mod postgres;
+pub(crate) mod simulated;
 mod sql;
 pub mod sqlite;
 

@@ -21,7 +21,7 @@ impl Witness for Alone {}
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(in crate::store) struct Batch {
     done: Vec<Done>,
     /// Not done, because the whole transaction is lost.
     undone: Vec<Job>,
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     failures: Vec<Box<dyn FnOnce()>>,
     tally: Tally,
     /// A failure that the transaction survived, but that was not the fault of the work.
-    pub(super) illness: Option<String>,
+    pub(in crate::store) illness: Option<String>,
     /// The transaction is no more.
     lost: Option<Fault>,
     /// Something failed before: each piece of work has its savepoint now.
@@ -38,7 +38,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Does a piece of work. Nobody hears of it before the transaction has ended.
-    pub(super) fn run(&mut self, desk: &Desk, conn: &Connection, job: Job) {
+    pub(in crate::store) fn run(&mut self, desk: &Desk, conn: &Connection, job: Job) {
         // Outside of the transaction each statement would be durable by itself.
         if self.lost.is_none() && conn.is_autocommit() {
             self.lost = Some(Fault::Broken("the transaction was lost"));
@@ -118,7 +118,7 @@ impl Batch {
     }
 
     /// Makes it durable.
-    pub(super) fn commit(&mut self, conn: &Connection) -> Result<(), Fault> {
+    pub(in crate::store) fn commit(&mut self, conn: &Connection) -> Result<(), Fault> {
         if let Some(fault) = self.lost.take() {
             return Err(fault);
         }
@@ -130,13 +130,13 @@ impl Batch {
     }
 
     /// It is durable: whoever waits may know.
-    pub(super) fn tell(self) {
+    pub(in crate::store) fn tell(self) {
         self.done.into_iter().for_each(Done::tell);
         self.failures.into_iter().for_each(|tell| tell());
     }
 
     /// None of it took effect.
-    pub(super) fn tell_failure(self, error: &StoreError) {
+    pub(in crate::store) fn tell_failure(self, error: &StoreError) {
         self.done.into_iter().for_each(|work| work.undone().reject(error.clone()));
         self.undone.into_iter().for_each(|job| job.reject(error.clone()));
         self.failures.into_iter().for_each(|tell| tell());

@@ -7,15 +7,15 @@
 //! Other processes (the `onward` commands) may have the same file open: they wait for each other's
 //! transactions, and the constraints of `schema.sql` hold for all of them.
 
-mod batch;
+pub(super) mod batch;
 mod checkpoint;
 pub(super) mod connection;
 mod reader;
-mod schema;
+pub(super) mod schema;
 mod session;
 #[cfg(test)]
 mod tests;
-mod transaction;
+pub(super) mod transaction;
 mod trial;
 mod writer;
 

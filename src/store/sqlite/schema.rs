@@ -19,7 +19,7 @@ const MIGRATIONS: &[&str] = &[
 const KEYS_SINCE: i64 = 4;
 
 /// Brings the file to the newest version, all steps or none.
-pub(super) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
+pub(in crate::store) fn migrate(conn: &mut Connection) -> Result<(), Fault> {
     if version(conn)? == known() {
         return Ok(());
     }

@@ -22,6 +22,7 @@ pub mod place;
 pub mod profiles;
 pub mod serve;
 pub mod slots;
+pub mod soak;
 pub mod store;
 mod table;
 pub mod tls;
@@ -80,6 +81,8 @@ pub enum Command {
     Hl7(hl7::Hl7Command),
     /// Check resources against FHIR R4 and profiles.
     Validate(validate::ValidateArgs),
+    /// Look for faults of the program itself, for as long as you like.
+    Soak(soak::SoakArgs),
     /// Put a gateway on this machine under load, and measure it.
     Load(load::LoadCommand),
     /// Bring records in.
@@ -142,6 +145,7 @@ impl Cli {
             Command::Patients(command) => command.run(self.json),
             Command::Match(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
+            Command::Soak(args) => args.run(self.json),
             Command::Ledger(args) => args.run(self.json),
             Command::Store(command) => command.run(self.json),
             Command::Man(args) => args.run(),

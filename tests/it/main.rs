@@ -44,6 +44,7 @@ mod schema;
 mod shared_database;
 mod shipped;
 mod snapshots;
+mod soak;
 mod status;
 mod stored_profiles;
 mod structure;

@@ -9,6 +9,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod diaries;
+pub mod doctor;
 pub mod hl7;
 pub mod import;
 pub mod ledger;
@@ -56,6 +57,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a small world on this machine: a gateway, a hospital, a referral and a booking.
     Demo(demo::DemoArgs),
+    /// Look at everything that a gateway needs, and say whose move it is.
+    Doctor(doctor::DoctorArgs),
     /// Run the gateway until it is told to stop.
     Serve(serve::ServeArgs),
     /// Check or show the configuration.
@@ -146,6 +149,7 @@ impl Cli {
             Command::Match(args) => args.run(self.json),
             Command::Completions(args) => args.run(),
             Command::Soak(args) => args.run(self.json),
+            Command::Doctor(args) => args.run(self.json),
             Command::Ledger(args) => args.run(self.json),
             Command::Store(command) => command.run(self.json),
             Command::Man(args) => args.run(),

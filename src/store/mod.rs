@@ -11,6 +11,7 @@ pub mod postgres;
 pub(crate) mod simulated;
 mod sql;
 pub mod sqlite;
+pub mod symptom;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod cli;
 mod conformance;
 mod crash;
 mod docs;
+mod doctor;
 mod faults;
 mod fhirpath;
 mod gateway;

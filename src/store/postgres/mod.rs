@@ -3,6 +3,7 @@
 //!
 //! * `claims` keeps gateways from deciding about the same thing at once: that is the whole of what they have in common.
 //! * `writer` runs a `batch` of work in one transaction, and finds out what became of one whose connection was lost.
+//! * `examination` looks at a server from outside.
 //! * `copy` moves an installation here from SQLite.
 //! * `session` runs the statements of the folder `sql`; `connection` reaches the server, `drive` waits for it.
 //! * `pool` keeps connections for reads, and for the leases of letters that one gateway sends.
@@ -12,6 +13,7 @@ mod claims;
 mod connection;
 pub mod copy;
 mod drive;
+mod examination;
 mod pool;
 mod schema;
 mod session;
@@ -41,6 +43,7 @@ use super::sql::pulse::Pulse;
 use super::sql::queue::Queue;
 use super::sql::session::Session;
 use super::sql::submission::Desk;
+use super::symptom::Symptom;
 use super::{DecideFn, Message, OutboxRow, Store, StoreError, Work};
 use crate::booking::decision::Rules;
 
@@ -112,6 +115,11 @@ pub struct PostgresStore {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Where connections for reading live. Dropped without waiting, because that may happen on a runtime's thread.
     runtime: Option<Runtime>,
+}
+
+/// What can be said of a database and its server without changing anything.
+pub fn examine(options: &Options) -> Vec<Symptom> {
+    examination::examine(options)
 }
 
 impl PostgresStore {

@@ -44,7 +44,7 @@ pub(super) fn exists(link: &Link) -> Result<bool, Fault> {
 }
 
 /// The database's version; `None`: it has none yet.
-fn version(link: &Link) -> Result<Option<i64>, Fault> {
+pub(super) fn version(link: &Link) -> Result<Option<i64>, Fault> {
     let session: &dyn Session = link;
     let found = session.one("SELECT version FROM onward_schema WHERE one = 1", &[], |row| row.get(0))?;
     found.map(checked).transpose()
@@ -54,6 +54,6 @@ fn checked(found: i64) -> Result<i64, Fault> {
     if (0..=known()).contains(&found) { Ok(found) } else { Err(Fault::SchemaTooNew { found, known: known() }) }
 }
 
-fn known() -> i64 {
+pub(super) fn known() -> i64 {
     MIGRATIONS.len() as i64
 }

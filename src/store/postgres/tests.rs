@@ -18,6 +18,7 @@ use crate::booking::referral::Origin;
 use crate::booking::service::Service;
 use crate::store::contract::{self, letter, message, place_referral, wait, work};
 use crate::store::sql::walks::walk_through;
+use crate::store::symptom::{Grade, Kind};
 use crate::store::{Message, Settlement, Store, Verdict};
 
 struct Fresh {
@@ -238,6 +239,16 @@ fn a_server_that_may_lose_what_it_committed_is_for_test_data_only() {
     let refused = with(false).err();
     assert!(matches!(&refused, Some(StoreError::Database(why)) if why.contains("synchronous_commit")), "{refused:?}");
     assert!(with(true).is_ok());
+    let seen = |sandbox| {
+        let options = Options { rules: Rules { sandbox, ..Rules::default() }, ..Options::new(&fresh.url) };
+        let found = examine(&options);
+        let grade = found.iter().find(|it| it.kind == Kind::CommitOff).map(|it| it.grade);
+        assert!(found.iter().all(|it| it.kind != Kind::Older && it.kind != Kind::Missing), "{found:?}");
+        grade
+    };
+    assert_eq!((seen(false), seen(true)), (Some(Grade::Error), Some(Grade::Warning)));
+    let gone = examine(&Options::new("postgres://onward@/nobody?host=/nowhere"));
+    assert_eq!(gone.iter().map(|it| it.kind).collect::<Vec<_>>(), [Kind::Unreachable]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! * `writer` runs a `batch` of work in one transaction and one sync (group commit); `checkpoint` moves pages behind
 //!   its back. While it is ill it makes a `trial` now and then.
+//! * `examination` looks at a file from outside.
 //! * `reader` keeps connections for reads beside it; `session` runs the statements of the folder `sql`.
 //!
 //! Other processes (the `onward` commands) may have the same file open: they wait for each other's
@@ -10,6 +11,7 @@
 pub(super) mod batch;
 mod checkpoint;
 pub(super) mod connection;
+mod examination;
 mod reader;
 pub(super) mod schema;
 mod session;
@@ -25,6 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use self::reader::Readers;
 use self::writer::Writer;
 use super::sql::engine::Engine;
@@ -34,8 +38,14 @@ use super::sql::pulse::Pulse;
 use super::sql::queue::Queue;
 use super::sql::session::Session;
 use super::sql::submission::Desk;
+use super::symptom::Symptom;
 use super::{DecideFn, Store, StoreError};
 use crate::booking::decision::Rules;
+
+/// What can be said of a file without changing it. `deep`: it is read whole, however large it is.
+pub fn examine(path: &Path, deep: bool, now: Timestamp) -> Vec<Symptom> {
+    examination::examine(path, deep, now)
+}
 
 /// How the store works.
 #[derive(Clone, Copy, Debug)]

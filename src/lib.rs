@@ -46,7 +46,8 @@
 //! | [`profile`] | Is a resource what FHIR R4 says it is? |
 //! | [`bars`], [`pas`] | The dialects: BaRS messages, to us and to referrers; what a hospital's system is sent and sends. |
 //! | [`config`] | Everything that can be set, checked before the start. |
-//! | [`store`], [`telemetry`], [`tls`] | The only SQL; log lines and numbers; certificates that are checked, watched and explained. |
+//! | [`telemetry`] | Log lines and numbers. |
+//! | [`store`], [`tls`] | The only SQL; certificates that are checked, watched and explained. |
 //! | [`outbox`], [`intake`] | Delivery; and the use case, as a list of calls. |
 //! | [`http`], [`mllp`], [`status`] | The three listeners. |
 //! | [`load`], [`simulation`] | Synthetic messages, and a load made of them; a world in which everything goes wrong. |
@@ -172,10 +173,11 @@
 //! 2. [`intake::Intake::process_message`] takes off: a second request with the same `X-Request-Id` gets 425 until this one
 //!    has landed. It looks up the service and asks whether the caller may act for the organisation.
 //! 3. The bytes become spans ([`fhir::json::read`]), which must be a sound R4 Bundle
-//!    ([`profile::validate::Validator::check`]); then a tree, which must be a message of the standard ([`bars::check::check`]): version, destination, a row of [`bars::workflow::ROWS`], the
-//!    counts of its [`bars::definitions`], the rules for its elements. With one error in it, the message is kept with
-//!    everything that was found ([`store::Work::Refuse`]) and answered with an OperationOutcome
-//!    ([`bars::outcome::outcome`]).
+//!    ([`profile::validate::Validator::check`]), and a message of the standard ([`bars::check::check`]): version,
+//!    destination, a row of [`bars::workflow::ROWS`], the counts of its [`bars::definitions`], the rules for its
+//!    elements. A resource becomes a tree when somebody looks at it ([`fhir::document::Document`]). With one error in it,
+//!    the message is kept with everything that was found ([`store::Work::Refuse`]) and answered with an
+//!    OperationOutcome ([`bars::outcome::outcome`]).
 //! 4. [`bars::translate::translate`] makes a [`booking::command::PlaceReferral`] of it, with fresh ids
 //!    ([`bars::reply::Ids`]) and with the sender's own resource to carry ([`booking::command::Carried`]).
 //! 5. [`store::Store::submit`] hands it to the writer. In the transaction that will make it durable the store asks the
@@ -201,8 +203,9 @@ pub mod pas;
 
 pub mod config;
 
-pub mod store;
 pub mod telemetry;
+
+pub mod store;
 pub mod tls;
 
 pub mod intake;

@@ -177,6 +177,7 @@ impl Request {
             description: None,
             cancel_reason: None,
             identifiers: Vec::new(),
+            made_for: None,
             origin: self.origin(),
         }
     }

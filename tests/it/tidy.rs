@@ -223,3 +223,21 @@ fn every_test_that_the_documentation_names_is_there() {
 fn is_test_name(name: &str) -> bool {
     3 < name.matches('_').count() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
+
+#[test]
+fn every_number_that_is_promised_is_counted_somewhere() {
+    let files = program_files();
+    let (_, telemetry) = files.iter().find(|(path, _)| path == "src/telemetry.rs").unwrap();
+    let promised = telemetry.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let kind = words.next()?;
+        ["counter", "gauge", "histogram"].contains(&kind).then(|| words.next()).flatten()
+    });
+    let promised: Vec<&str> =
+        promised.filter(|name| name.chars().all(|it| it.is_ascii_uppercase() || it == '_')).collect();
+    assert!(20 < promised.len(), "{promised:?}");
+    let others: Vec<&String> = files.iter().map(|(_, text)| text).collect();
+    let is_idle = |name: &&&str| !others.iter().any(|text| text.contains(&format!("metric::{name}")));
+    let never: Vec<_> = promised.iter().filter(is_idle).collect();
+    assert!(never.is_empty(), "described, and never counted: {never:?}");
+}

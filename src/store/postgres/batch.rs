@@ -167,6 +167,11 @@ impl Batch {
         if self.short || self.spoilt.is_some() { Err(()) } else { Ok(()) }
     }
 
+    /// How many pieces of work it holds.
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// It was rolled back.
     pub(super) fn undone(mut self) -> End {
         match self.spoilt.take() {

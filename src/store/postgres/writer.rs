@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -170,9 +170,13 @@ impl Writer {
 
     /// Ends the transaction, and tells whoever waits what is certain.
     fn end(&mut self, link: Link, batch: Batch) -> End {
+        let begin = Instant::now();
         let fault = match batch.outcome() {
             Ok(()) => match link.batch("COMMIT") {
-                Ok(()) => return self.committed(Some(link), batch),
+                Ok(()) => {
+                    self.pulse.served(batch.len(), begin.elapsed());
+                    return self.committed(Some(link), batch);
+                }
                 Err(fault) => fault,
             },
             Err(()) => {

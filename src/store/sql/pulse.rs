@@ -1,10 +1,12 @@
 //! What the status endpoint is told: kept in memory, so that it can be told when the disk is gone.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::store::Health;
+use crate::telemetry::metric;
 
 /// The writer's last experiences.
 pub(in crate::store) struct Pulse(Mutex<Health>);
@@ -27,8 +29,15 @@ impl Pulse {
         });
     }
 
+    /// So many pieces of work became durable together, in this time.
+    pub(in crate::store) fn served(&self, pieces: usize, took: Duration) {
+        metrics::histogram!(metric::COMMIT_SECONDS).record(took.as_secs_f64());
+        metrics::histogram!(metric::COMMIT_MESSAGES).record(pieces as f64);
+    }
+
     /// The store could not do its work. Each reason is logged once, not at every trial.
     pub(in crate::store) fn failed(&self, why: String) {
+        metrics::counter!(metric::STORE_FAILURES).increment(1);
         self.change(|health| {
             if health.failure.as_ref() != Some(&why) {
                 tracing::error!(failure = %why, "the store failed");

@@ -13,6 +13,7 @@ use super::{apply, column, feed, outbox, state};
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, Rules, State};
 use crate::store::{Answer, AnswerFn, DecideFn, Letter, Message, Verdict, Work};
+use crate::telemetry::metric;
 
 /// How decisions are made here.
 pub(in crate::store) struct Desk {
@@ -223,6 +224,9 @@ impl Filing {
 
     /// What the caller is told once it is durable.
     pub(in crate::store) fn verdict(self) -> Verdict {
+        for issue in self.submission.message.issues.iter().chain(self.outcome.entry().issues) {
+            metrics::counter!(metric::ISSUES, "code" => issue.code.id).increment(1);
+        }
         match self.outcome {
             Outcome::Accepted { decision, answer, .. } => Verdict::Accepted { decision, letters: answer.letters.len() },
             Outcome::Refused { refusal, answer, .. } => {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -120,11 +120,16 @@ impl Writer {
             Err(fault) => return self.reject(jobs, fault),
         };
         let mut batch = Batch::default();
+        let pieces = jobs.len();
         for job in jobs {
             batch.run(&self.desk, &conn, job);
         }
+        let begin = Instant::now();
         match self.commit(&conn, |conn| batch.commit(conn)) {
-            Ok(()) => self.committed(conn, batch),
+            Ok(()) => {
+                self.pulse.served(pieces, begin.elapsed());
+                self.committed(conn, batch);
+            }
             Err(fault) => self.failed(conn, batch, fault),
         }
     }

@@ -24,7 +24,8 @@ fn rust_files(folder: &str) -> Vec<String> {
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        // What is built beside the source is nobody's to read.
+        if path.is_dir() && !path.ends_with("target") {
             collect(&path, found);
         } else if path.extension().is_some_and(|it| it == "rs") {
             found.push(path);

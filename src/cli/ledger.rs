@@ -1,11 +1,9 @@
 //! `onward ledger`: where every message stands that ever came in, and which do not.
 
-use std::io::IsTerminal;
-
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::matching::spinner;
 use super::place::Place;
 use super::{print, print_json, say, table};
 use crate::store::ledger::{self, Ledger, Standing};
@@ -22,9 +20,8 @@ impl LedgerArgs {
     /// Runs it; answers the exit code: 1 where a message is in no state or in more than one, or gone.
     pub fn run(&self, json: bool) -> anyhow::Result<i32> {
         let (_, store) = self.place.open_store()?;
-        let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_style(ProgressStyle::with_template("{spinner} {pos} messages {elapsed}")?);
-        let ledger = ledger::audit(&*store, |messages| bar.set_position(messages))?;
+        let bar = spinner();
+        let ledger = ledger::audit(&*store, |messages| bar.set_message(format!("{messages} messages looked at")))?;
         bar.finish_and_clear();
         store.close();
         if json {

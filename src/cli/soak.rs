@@ -39,7 +39,10 @@ impl SoakArgs {
         let threads = self.threads.unwrap_or_else(cores).max(1) as u64;
         say(&format!("ONWARD_SEED={seed}, {threads} worlds"));
         let begun = Instant::now();
-        let found = self.simulate(seed, threads);
+        let Some(found) = self.simulate(seed, threads) else {
+            say("a world ended in a panic: that is a fault of this program");
+            return Ok(2);
+        };
         let elapsed_s = begun.elapsed().as_secs();
         if json {
             let worlds: Vec<_> = found
@@ -62,7 +65,8 @@ impl SoakArgs {
         Ok(if found.iter().all(Result::is_ok) { 0 } else { 2 })
     }
 
-    fn simulate(&self, seed: u64, threads: u64) -> Vec<Result<Report, Violation>> {
+    /// What came of each world; `None`: one of them ended in a panic.
+    fn simulate(&self, seed: u64, threads: u64) -> Option<Vec<Result<Report, Violation>>> {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new(self.steps) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len} steps, {eta}") {
             bar.set_style(style);
@@ -90,7 +94,9 @@ impl SoakArgs {
                     })
                 })
                 .collect();
-            worlds.into_iter().filter_map(|it| it.join().ok()).collect()
+            // All are waited for before any is asked what came of it.
+            let ended: Vec<_> = worlds.into_iter().map(|it| it.join().ok()).collect();
+            ended.into_iter().collect()
         });
         bar.finish_and_clear();
         found

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Senders whose count is remembered. There are a few of them; names that somebody makes up are not to fill memory.
 const SENDERS_MAX: usize = 1_000;
+/// Longest name of a sender, its two parts together (HD has 227 characters at most).
+const NAME_BYTES_MAX: usize = 512;
 
 /// The last number of each sender, since the start of this process. Messages that are quarantined count, too: they came.
 #[derive(Debug, Default)]
@@ -13,6 +15,9 @@ pub(super) struct Counts(Mutex<HashMap<String, u64>>);
 impl Counts {
     /// Notes a number; answers whether others are missing before it. One that comes late is no leap, and 1 begins anew.
     pub(super) fn leaps(&self, channel: &str, sender: &str, number: u64) -> bool {
+        if NAME_BYTES_MAX < sender.len() {
+            return false;
+        }
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = format!("{channel}|{sender}");
         let known = last.get(&key).copied();
@@ -56,6 +61,7 @@ mod tests {
     fn invented_names_do_not_fill_memory() {
         let counts = Counts::default();
         (0..2 * SENDERS_MAX).for_each(|n| assert!(!counts.leaps("pas", &n.to_string(), 5)));
+        assert!([5, 9].iter().all(|number| !counts.leaps("pas", &"A".repeat(1 << 20), *number)));
         assert_eq!(counts.0.lock().unwrap().len(), SENDERS_MAX);
         assert!(counts.leaps("pas", "0", 9));
     }

@@ -1,8 +1,9 @@
 //! Delivery: every letter is sent, in order per patient, until the other side has confirmed it or a person is told.
 //!
-//! One `dispatcher` per destination; what it does next a `machine` decides, which knows no clock and no network, from the
-//! `outcome` of each attempt; how it speaks is an adapter (HL7 v2: `mllp`; BaRS: `https`). A letter is settled in the store before the next of its key is sent, and every attempt sends the same
-//! bytes, so that a restart at any moment repeats at worst what the receiver can tell by its control id.
+//! One `dispatcher` per destination; what it does next a `machine` decides, which knows no clock and no network, from
+//! the `outcome` of each attempt; how it speaks is an adapter (HL7 v2: `mllp`; BaRS: `https`). A letter is settled in
+//! the store before the next of its key is sent, and every attempt sends the same bytes, so that a restart at any
+//! moment repeats at worst what the receiver can tell by its control id.
 
 use std::sync::Arc;
 

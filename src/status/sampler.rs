@@ -14,15 +14,17 @@ use super::report::{Report, State, judge};
 use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth, Source, StatusSources};
 use crate::booking::index::{Likeness, TaskKind};
 use crate::config;
-use crate::store::ledger::{Auditor, Ledger, PAGE_LEN, Standing};
+use crate::store::ledger::{Auditor, Ledger, Standing};
 use crate::store::{OutboxDepth, Store};
 use crate::telemetry::{self, metric};
 
 /// A listener that is alive takes a connection within this.
 const API_CONNECT_MAX: Duration = Duration::from_millis(250);
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// The ledger is looked at a page at a time, so that ten million messages cost a hundredth of a processor.
-const LEDGER: Pace = Pace { interval: Duration::from_secs(10), timeout: Duration::from_secs(60) };
+/// The ledger is looked at a page at a time, so that ten million messages cost a hundredth of a processor; a small one, so
+/// that no caller waits behind it.
+const LEDGER: Pace = Pace { interval: Duration::from_secs(1), timeout: Duration::from_secs(60) };
+const LEDGER_PAGE_LEN: usize = 2_000;
 const DAY_S: f64 = 86_400.0;
 
 type Outbox = Result<Vec<OutboxDepth>, String>;
@@ -154,7 +156,7 @@ fn outbox_source(mut ask: impl FnMut() -> Outbox + Send + 'static) -> Source<Out
 fn ledger_source(store: Arc<dyn Store>) -> Source<Result<Ledger, String>> {
     let (mut auditor, mut last) = (Auditor::default(), None);
     Box::new(move || {
-        if let Some(ledger) = auditor.step(&*store, PAGE_LEN).map_err(|error| error.to_string())? {
+        if let Some(ledger) = auditor.step(&*store, LEDGER_PAGE_LEN).map_err(|error| error.to_string())? {
             gauge_ledger(&ledger);
             last = Some(ledger);
         }

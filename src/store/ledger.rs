@@ -22,7 +22,7 @@ use super::{OutboxState, Settled, Store, StoreError};
 use crate::booking::feed::Effect;
 
 /// Messages that are read at a time.
-pub const PAGE_LEN: usize = 20_000;
+const PAGE_LEN: usize = 20_000;
 /// So many that are in no state are named.
 const NAMED_MAX: usize = 100;
 

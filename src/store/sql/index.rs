@@ -109,8 +109,8 @@ fn add_alike(conn: &dyn Session, subject: &Subject, message: &Message, state: &m
     Ok(())
 }
 
-/// Records that may be the same person's, by the keys of what is said of it. Those that were looked at, and all that are linked to them, are among the
-/// members of the state afterwards.
+/// Records that may be the same person's, by the keys of what is said of it. Those that were looked at, and all that are
+/// linked to them, are among the members of the state afterwards.
 pub(in crate::store) fn neighbours(
     conn: &dyn Session,
     subject: &Subject,

@@ -3,7 +3,7 @@
 //! A look-up reads the few records that share a key with what is said, and no others; so it is cheap enough to be done
 //! in the writer's transaction, where nobody comes between looking and deciding.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -118,17 +118,18 @@ pub(in crate::store) fn neighbours(
     now: Timestamp,
     state: &mut State,
 ) -> Result<Vec<Alike>, Fault> {
-    let mut found: Vec<Keyed> = Vec::new();
-    add_keyed(conn, keys, &mut found)?;
-    let first = found.len();
-    let judged = judge(conn, subject, &found, now, state)?;
+    let mut near = Near::default();
+    near.look(conn, keys)?;
+    let first = near.found.len();
+    let judged = judge(conn, subject, &near.found, now, state)?;
     // Whoever is certain must not be taken for certain where somebody else is as much alike to them.
     let certain: Vec<usize> = (0..first).filter(|at| judged[*at].as_ref().is_some_and(is_certain)).collect();
     for at in certain {
-        let keys = lookup::keys_of(found[at].record.nhs_number, &found[at].record.demographics);
-        add_keyed(conn, &keys, &mut found)?;
+        let record = &near.found[at].record;
+        let keys = lookup::keys_of(record.nhs_number, &record.demographics);
+        near.look(conn, &keys)?;
     }
-    let judged = if first < found.len() { judge(conn, subject, &found, now, state)? } else { judged };
+    let judged = if first < near.found.len() { judge(conn, subject, &near.found, now, state)? } else { judged };
     Ok(judged.into_iter().take(first).flatten().collect())
 }
 
@@ -142,37 +143,49 @@ fn own_records(state: &State) -> Vec<PatientId> {
     state.patient.iter().map(|patient| patient.id).chain(numbers).collect()
 }
 
-/// A record that shares a key, its place, and whether it is linked to another one.
+/// A record that shares a key, and whether it is linked to another one.
 struct Keyed {
-    place: i64,
     record: Patient,
     linked: bool,
 }
 
-/// Records that have one of the keys and are in use or linked. One journey to the database for each key.
-fn add_keyed(conn: &dyn Session, keys: &[u64], found: &mut Vec<Keyed>) -> Result<(), Fault> {
-    const OF: &str = "SELECT patient, model,
-            EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
-        FROM patient_key JOIN patient ON patient.seq = patient_key.patient
-        WHERE key = ?1 ORDER BY patient_key.patient LIMIT ?2";
-    for key in keys {
-        let mut count = 0;
-        conn.each(OF, values![*key as i64, KEY_MAX], &mut |row| {
-            count += 1;
-            let place = row.get(0)?;
-            if found.iter().all(|known| known.place != place) {
-                let record: Patient = model(&row.get::<String>(1)?)?;
-                if record.replaced_by != Some(record.id) {
-                    found.push(Keyed { place, record, linked: row.get(2)? });
+/// The records around somebody: each is read once, by however many keys it is found.
+#[derive(Default)]
+struct Near {
+    keys: HashSet<u64>,
+    places: HashSet<i64>,
+    found: Vec<Keyed>,
+}
+
+impl Near {
+    /// Adds the records that have one of the keys and are in use or linked.
+    fn look(&mut self, conn: &dyn Session, keys: &[u64]) -> Result<(), Fault> {
+        const OF: &str = "SELECT patient FROM patient_key WHERE key = ?1 ORDER BY patient LIMIT ?2";
+        for key in keys {
+            if !self.keys.insert(*key) {
+                continue;
+            }
+            let places: Vec<i64> = conn.all(OF, values![*key as i64, KEY_MAX], |row| row.get(0))?;
+            if places.len() == KEY_MAX {
+                tracing::warn!("a key of the index of patients has too many records: some were not looked at");
+            }
+            for place in places {
+                if self.places.insert(place) {
+                    self.found.extend(keyed(conn, place)?);
                 }
             }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if count == KEY_MAX {
-            tracing::warn!("a key of the index of patients has too many records: some were not looked at");
         }
+        Ok(())
     }
-    Ok(())
+}
+
+fn keyed(conn: &dyn Session, place: i64) -> Result<Option<Keyed>, Fault> {
+    const AT: &str = "SELECT model, EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
+        FROM patient WHERE seq = ?1";
+    let found = conn.one(AT, values![place], |row| {
+        Ok(Keyed { record: model(&row.get::<String>(0)?)?, linked: row.get(1)? })
+    })?;
+    Ok(found.filter(|it| it.record.replaced_by != Some(it.record.id)))
 }
 
 type Judged = Vec<Option<Alike>>;
@@ -244,20 +257,30 @@ fn add_homes(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What was asked or decided about the records that were looked up.
+/// What was asked or decided about two of the records that were looked up.
 fn add_tasks(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
-    const OF: &str = "SELECT model FROM task WHERE a = ?1 UNION SELECT model FROM task WHERE b = ?1";
-    let mut known: HashMap<Uuid, Task> = state.index.tasks.drain(..).map(|task| (task.id, task)).collect();
     let alike = state.index.alike.iter().map(|it| it.record.id);
-    let ids: Vec<PatientId> = state.index.members.iter().map(|it| it.id).chain(alike).collect();
-    for record in ids {
-        for task in conn.all(OF, values![&record.0], |row| model::<Task>(&text(row)?))? {
-            known.insert(task.id, task);
-        }
-    }
-    state.index.tasks = known.into_values().collect();
+    let ids: HashSet<Uuid> = state.index.members.iter().map(|it| it.id).chain(alike).map(|id| id.0).collect();
+    state.index.tasks.extend(tasks_among(conn, &ids)?);
     state.index.tasks.sort_by_key(|task| task.id);
+    state.index.tasks.dedup_by_key(|task| task.id);
     Ok(())
+}
+
+/// Entries of the worklist about two of these. They are looked for from the second of the two, which is the newer one
+/// where ids follow time: what comes asks about a few that are there, while one that is there may be asked about often.
+pub(in crate::store) fn tasks_among(conn: &dyn Session, ids: &HashSet<Uuid>) -> Result<Vec<Task>, Fault> {
+    const OF: &str = "SELECT a, model FROM task WHERE b = ?1";
+    let mut found = Vec::new();
+    for id in ids {
+        conn.each(OF, values![id], &mut |row| {
+            if ids.contains(&row.get(0)?) {
+                found.push(model(&row.get::<String>(1)?)?);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(found)
 }
 
 /// How many records of unproven people the source makes, and whether it is held for that.

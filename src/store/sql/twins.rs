@@ -2,6 +2,7 @@
 
 use super::column::model;
 use super::fault::Fault;
+use super::index::tasks_among;
 use super::session::{Session, text, values};
 use super::state::referral_find;
 use crate::booking::appointment::Appointment;
@@ -42,14 +43,18 @@ fn appointments_of(conn: &dyn Session, person: PatientId) -> Result<Vec<Appointm
     conn.all(SQL, values![&person.0, TWINS_MAX], |row| model(&text(row)?))
 }
 
-/// What was asked about them before.
+/// What was asked about two of them before, or about one of them and what the command is about.
 fn load_tasks(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     let twins = &state.twins;
-    let referrals = twins.referrals.iter().chain(twins.numbered.iter().map(|(_, referral)| referral));
-    let ids: Vec<_> = referrals.map(|it| it.id.0).chain(twins.appointments.iter().map(|it| it.id.0)).collect();
-    for id in ids {
-        const TASKS: &str = "SELECT model FROM task WHERE a = ?1 OR b = ?1";
-        state.twins.tasks.extend(conn.all(TASKS, values![&id], |row| model(&text(row)?))?);
-    }
+    let numbered = twins.numbered.iter().map(|(_, referral)| referral);
+    let named = state.referral.iter().map(|(referral, _)| referral);
+    let fed = state.feed.referrals.iter().map(|(referral, ..)| referral);
+    let booked = state.feed.bookings.iter().map(|held| &held.referral);
+    let referrals = twins.referrals.iter().chain(numbered).chain(named).chain(fed).chain(booked);
+    let named = state.appointment.iter().map(|(appointment, ..)| appointment);
+    let fed = state.feed.bookings.iter().map(|held| &held.appointment);
+    let appointments = twins.appointments.iter().chain(named).chain(fed);
+    let ids = referrals.map(|it| it.id.0).chain(appointments.map(|it| it.id.0)).collect();
+    state.twins.tasks.extend(tasks_among(conn, &ids)?);
     Ok(())
 }

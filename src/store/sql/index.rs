@@ -180,11 +180,11 @@ impl Near {
 }
 
 fn keyed(conn: &dyn Session, place: i64) -> Result<Option<Keyed>, Fault> {
-    const AT: &str = "SELECT model, EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
+    const AT: &str =
+        "SELECT model, EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
         FROM patient WHERE seq = ?1";
-    let found = conn.one(AT, values![place], |row| {
-        Ok(Keyed { record: model(&row.get::<String>(0)?)?, linked: row.get(1)? })
-    })?;
+    let found =
+        conn.one(AT, values![place], |row| Ok(Keyed { record: model(&row.get::<String>(0)?)?, linked: row.get(1)? }))?;
     Ok(found.filter(|it| it.record.replaced_by != Some(it.record.id)))
 }
 

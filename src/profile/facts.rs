@@ -70,6 +70,10 @@ pub enum Special {
     Coding,
     /// Matches a required list by any of its codings.
     CodeableConcept,
+    /// Says the size of its data.
+    Attachment,
+    /// Has a system that is an absolute URI: an Identifier, and the quantities.
+    System,
 }
 
 /// One resource type, data type or element with children of its own.
@@ -132,6 +136,8 @@ pub struct Element {
     pub allowed: bool,
     /// Is it a choice of types?
     pub choice: bool,
+    /// Is a quantity here a SimpleQuantity?
+    pub simple: bool,
     /// The code list that its value must be from.
     pub list: Option<ListId>,
 }

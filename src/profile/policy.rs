@@ -119,9 +119,13 @@ impl Policy {
             &VALUE_FIXED,
             &REFERENCE_TARGET,
         ];
-        // The standard's own examples name a value set as a system, and languages of the UK Core's own list.
-        const RULES: [&str; 3] = [
+        // The standard's own examples name a value set as a system, codes that a code system of R4 does not have yet,
+        // types that are none, and languages of the UK Core's own list. Slips in URIs harm nobody.
+        const RULES: [&str; 6] = [
             "http://hl7.org/fhir/StructureDefinition/Coding#Coding.system",
+            "http://hl7.org/fhir/StructureDefinition/Coding#Coding.code",
+            "http://hl7.org/fhir/StructureDefinition/Reference#Reference.type",
+            "http://hl7.org/fhir/StructureDefinition/uri#uri",
             "http://hl7.org/fhir/StructureDefinition#Patient.communication.language/maxValueSet",
             "https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient#Patient.communication.language/maxValueSet",
         ];

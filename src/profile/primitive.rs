@@ -38,6 +38,8 @@ pub enum Fault {
     Format(&'static str),
     /// Not in the format, but found in published messages and harmless.
     Tolerated(&'static str),
+    /// Not as the text on URIs has it, and still one that can be used: a policy may take it.
+    Loose(&'static str),
 }
 
 impl Primitive {
@@ -142,20 +144,30 @@ fn text_fault(text: &str, has_escapes: bool) -> Option<Fault> {
 fn uri_fault(text: &str) -> Option<Fault> {
     // Nearly all URIs are ASCII, for which this needs no decoding; looked at many bytes at a time, so not left early.
     if text.bytes().fold(true, |so_far, byte| so_far & byte.is_ascii_graphic()) {
-        return None;
+        return if text.starts_with("urn:") { urn_fault(text) } else { None };
     }
     let trimmed = text.trim_matches(' ');
     if trimmed.is_empty() || trimmed.chars().any(|char| char.is_whitespace() || char.is_control()) {
         return Some(Fault::Format("A URI has no blanks."));
     }
-    (trimmed.len() < text.len()).then_some(Fault::Tolerated("A URI has no blanks around it."))
+    (trimmed.len() < text.len()).then_some(Fault::Loose("A URI has no blanks around it."))
+}
+
+/// What follows `urn:uuid:` and `urn:oid:` has the form of these wherever it stands: "For UUID … use all lowercase"
+/// (R4 2.24.0.1 "uri").
+fn urn_fault(text: &str) -> Option<Fault> {
+    let text = text.split_once('#').map_or(text, |(before, _fragment)| before);
+    if text.starts_with("urn:uuid:") && (!is_uuid(text) || text.bytes().any(|byte| byte.is_ascii_uppercase())) {
+        return Some(Fault::Loose("What follows urn:uuid: is a UUID in small letters."));
+    }
+    (text.starts_with("urn:oid:") && !is_oid(text)).then_some(Fault::Loose("What follows urn:oid: is an OID."))
 }
 
 fn is_code(text: &[u8]) -> bool {
     let mut after_blank = true;
     for byte in text {
-        let is_blank = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        if (is_blank && after_blank) || (*byte < b' ' && !is_blank) {
+        let is_blank = *byte == b' ';
+        if (is_blank && after_blank) || *byte < b' ' {
             return false;
         }
         after_blank = is_blank;
@@ -221,8 +233,10 @@ mod tests {
     #[test]
     fn texts_are_checked_by_their_type() {
         check(Primitive::Id, &["a", "A-1.b", &"x".repeat(64)], &["", "a b", "a_b", "é", &"x".repeat(65)]);
-        check(Primitive::Code, &["a", "a b", "a/b"], &["", " a", "a ", "a  b", "\t", "a\u{1}b"]);
+        check(Primitive::Code, &["a", "a b", "a/b"], &["", " a", "a ", "a  b", "\t", "a\tb", "a\nb", "a\u{1}b"]);
         check(Primitive::Uri, &["urn:x", "https://a.b/c|1", "é"], &["", "a b", " ", "a\u{a0}b"]);
+        let uuid = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520";
+        check(Primitive::Uri, &[uuid, &format!("{uuid}#a"), "urn:oid:1.2.3"], &[]);
         check(Primitive::String, &["a", " a ", "a\nb"], &[""]);
         // A string of JSON can have a control character only as an escape.
         assert!(matches!(Primitive::String.fault(Kind::Escaped, "a\u{0}"), Some(Fault::Format(_))));
@@ -270,8 +284,11 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_are_tolerated_where_published_messages_have_them() {
-        assert!(matches!(Primitive::Uri.fault(Kind::Plain, " https://a.b"), Some(Fault::Tolerated(_))));
+    fn slips_are_tolerated_where_published_messages_have_them() {
+        let capitals = "urn:uuid:C757873D-EC9A-4326-A141-556F43239520";
+        for text in [" https://a.b", "urn:uuid:x", capitals, "urn:oid:1", "urn:oid:1.2."] {
+            assert!(matches!(Primitive::Uri.fault(Kind::Plain, text), Some(Fault::Loose(_))), "{text}");
+        }
         assert!(matches!(Primitive::String.fault(Kind::Plain, "  "), Some(Fault::Tolerated(_))));
     }
 }

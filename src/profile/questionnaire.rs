@@ -42,6 +42,50 @@ pub struct Question {
     /// Questions that belong to this one.
     #[serde(rename = "item")]
     pub questions: Vec<Question>,
+    /// What extensions ask of the answers.
+    #[serde(rename = "extension", deserialize_with = "limits")]
+    pub limits: Vec<(Limit, Value)>,
+}
+
+/// What an extension asks of answers, or of how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "R4 documents the extensions; the names are theirs")]
+pub enum Limit {
+    MaxDecimalPlaces,
+    MaxOccurs,
+    MaxSize,
+    MaxValue,
+    MimeType,
+    MinLength,
+    MinOccurs,
+    MinValue,
+    ReferenceResource,
+}
+
+/// The extensions of R4 that say them, below `http://hl7.org/fhir/StructureDefinition/`.
+const LIMITS: [(&str, Limit); 9] = [
+    ("maxDecimalPlaces", Limit::MaxDecimalPlaces),
+    ("maxSize", Limit::MaxSize),
+    ("maxValue", Limit::MaxValue),
+    ("mimeType", Limit::MimeType),
+    ("minLength", Limit::MinLength),
+    ("minValue", Limit::MinValue),
+    ("questionnaire-maxOccurs", Limit::MaxOccurs),
+    ("questionnaire-minOccurs", Limit::MinOccurs),
+    ("questionnaire-referenceResource", Limit::ReferenceResource),
+];
+
+/// The extension of an answer that goes with no other.
+const EXCLUSIVE: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-optionExclusive";
+
+fn limits<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Vec<(Limit, Value)>, D::Error> {
+    let extensions = Vec::<Map<String, Value>>::deserialize(from)?;
+    let limit = |extension: Map<String, Value>| {
+        let name = extension.get("url")?.as_str()?.strip_prefix("http://hl7.org/fhir/StructureDefinition/")?;
+        let (_, limit) = LIMITS.iter().find(|(own, _)| *own == name)?;
+        Some((*limit, Typed(extension).value()?.1.clone()))
+    };
+    Ok(extensions.into_iter().filter_map(limit).collect())
 }
 
 /// `Questionnaire.item.enableWhen`
@@ -69,6 +113,12 @@ impl Typed {
             Some((kind, value))
         })
     }
+
+    /// Is it an answer that goes with no other?
+    pub fn is_exclusive(&self) -> bool {
+        let extensions = self.0.get("extension").and_then(Value::as_array);
+        extensions.into_iter().flatten().any(|it| it["url"] == EXCLUSIVE && it["valueBoolean"] == true)
+    }
 }
 
 impl Form {
@@ -87,6 +137,11 @@ impl Form {
 }
 
 impl Question {
+    /// All that is said of one limit.
+    pub fn limit(&self, limit: Limit) -> impl Iterator<Item = &Value> {
+        self.limits.iter().filter(move |(own, _)| *own == limit).map(|(_, value)| value)
+    }
+
     /// Does it ask anything?
     pub fn is_asked(&self) -> bool {
         self.kind != "display"

@@ -26,6 +26,7 @@ mod extension;
 mod findings;
 mod invariants;
 mod item;
+mod limits;
 mod place;
 mod questionnaire;
 mod reference;
@@ -89,6 +90,7 @@ impl Validator {
 struct Known {
     coding: NameId,
     code: NameId,
+    comparator: NameId,
     contained: NameId,
     data: NameId,
     display: NameId,
@@ -118,6 +120,7 @@ static KNOWN: std::sync::LazyLock<Known> = std::sync::LazyLock::new(|| {
     Known {
         coding: names.find("coding"),
         code: names.find("code"),
+        comparator: names.find("comparator"),
         contained: names.find("contained"),
         data: names.find("data"),
         display: names.find("display"),

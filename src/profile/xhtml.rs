@@ -277,8 +277,8 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// References to characters and entities are complete. Entities of HTML are read too, as published
-    /// narratives have them.
+    /// References to characters are complete, and entities are those of XML: "there is no support for HTML entities like
+    /// &nbsp;" (R4 2.11.1).
     fn references(&self, content: &str) -> Read<()> {
         if let Some(at) = content.find(|c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r')) {
             return Err(Fault { kind: FaultKind::Form("control characters are not allowed"), at: self.at + at });
@@ -292,7 +292,12 @@ impl<'t> Reader<'t> {
             let is_right = match (name.strip_prefix("#x"), name.strip_prefix('#')) {
                 (Some(hex), _) => digits(hex, 16),
                 (_, Some(decimal)) => digits(decimal, 10),
-                _ => (1..=10).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                _ if ["amp", "lt", "gt", "quot", "apos"].contains(&name) => true,
+                _ if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                    let kind = FaultKind::Form("entities of HTML are written as the characters themselves");
+                    return Err(Fault { kind, ..fault });
+                }
+                _ => false,
             };
             if !is_right {
                 return Err(fault);
@@ -324,7 +329,7 @@ impl<'t> Reader<'t> {
         if self.is_done || (self.open.is_empty() && name != "div") {
             return Err(Fault { kind: FaultKind::Root, at: begin });
         }
-        if ELEMENTS.binary_search(&name).is_err() {
+        if ELEMENTS.binary_search(&name).is_err() || !self.takes(name) {
             return Err(Fault { kind: FaultKind::Element, at: begin });
         }
         let has_source = self.attributes(begin)?;
@@ -340,6 +345,15 @@ impl<'t> Reader<'t> {
             }
         }
         Ok(())
+    }
+
+    /// May the element that is open hold this one? Lists have items, and paragraphs no blocks (XHTML 1.0 Strict).
+    fn takes(&self, name: &str) -> bool {
+        const BLOCKS: [&str; 6] = ["blockquote", "div", "ol", "p", "table", "ul"];
+        match self.open.last() {
+            Some(&("ol" | "ul")) => name == "li",
+            _ => !BLOCKS.contains(&name) || !self.open.contains(&"p"),
+        }
     }
 
     /// Up to the end of the tag. Tells whether there is a `src`.
@@ -428,7 +442,7 @@ mod tests {
     fn what_narratives_may_have_is_taken() {
         for inner in [
             "text",
-            "<p class='a' title=\"b\">&lt;&#160;&#xA0;&nbsp;é</p><br/><hr />",
+            "<p class='a' title=\"b\">&lt;&#160;&#xA0;&amp;é</p><br/><hr />",
             "<!-- remark --><table><tbody><tr><td colspan = \"2\">1</td></tr></tbody></table >",
             "<img src=\"#a\" alt=\"\"/>",
             "<div xmlns=\"http://www.w3.org/1999/xhtml\">a</div>",
@@ -441,6 +455,9 @@ mod tests {
     #[test]
     fn what_they_may_not_have_is_told() {
         for inner in ["<script>a</script>", "<form>a</form>", "<Div>a</Div>", "<iframe src='a'/>", "<h:p>a</h:p>"] {
+            assert_eq!(kind(inner), Some(FaultKind::Element), "{inner}");
+        }
+        for inner in ["<ul><p>a</p></ul>", "<ol><li>a</li><b>b</b></ol>", "<p>a<p>b</p></p>", "<p><b><ul/></b>a</p>"] {
             assert_eq!(kind(inner), Some(FaultKind::Element), "{inner}");
         }
         for inner in ["<p onclick=\"a\">a</p>", "<a href='b' target='_blank'>a</a>"] {
@@ -477,6 +494,8 @@ mod tests {
             "</",
             "\u{1}",
             "<p title='<'>a</p>",
+            "a&nbsp;b",
+            "<p title='&copy;'>a</p>",
         ] {
             assert!(matches!(kind(inner), Some(FaultKind::Form(_))), "{inner}: {:?}", kind(inner));
         }

@@ -23,6 +23,7 @@ struct Row {
     min: &'static str,
     max: &'static str,
     types: &'static str,
+    simple: bool,
     list: Option<&'static str>,
 }
 
@@ -104,8 +105,9 @@ fn row(path: &'static str, text: &'static str) -> Row {
         panic!("not an element: {text}");
     };
     let Some((min, max)) = range.split_once("..") else { panic!("not a cardinality: {text}") };
-    let list = words.find_map(|word| word.strip_prefix('!'));
-    Row { path, name, min, max, types, list }
+    let list = words.clone().find_map(|word| word.strip_prefix('!'));
+    let simple = words.any(|word| word == "profile:Quantity=SimpleQuantity");
+    Row { path, name, min, max, types, simple, list }
 }
 
 impl Compiler {
@@ -187,6 +189,7 @@ impl Compiler {
             many: row.max == "*",
             allowed: row.max != "0",
             choice: row.name.ends_with("[x]"),
+            simple: row.simple,
             list: list.map(|found| found.unwrap_or_else(|| panic!("no code list for {}", row.name))),
         }
     }
@@ -255,6 +258,8 @@ fn special(name: &str) -> Special {
         "Reference" => Special::Reference,
         "Coding" => Special::Coding,
         "CodeableConcept" => Special::CodeableConcept,
+        "Attachment" => Special::Attachment,
+        "Identifier" | "Quantity" | "Age" | "Count" | "Distance" | "Duration" => Special::System,
         _ => Special::None,
     }
 }

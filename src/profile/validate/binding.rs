@@ -24,10 +24,10 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A Coding, or at least one coding of a CodeableConcept, must be of the list.
+    /// A Coding, or at least one coding of a CodeableConcept, must be of the list. Tells whether it is.
     #[inline]
-    pub(super) fn bound_concept(&mut self, element: &Element, kind: &Type, node: NodeId) {
-        let Some(list) = element.list.map(|list| self.facts.list(list)) else { return };
+    pub(super) fn bound_concept(&mut self, element: &Element, kind: &Type, node: NodeId) -> bool {
+        let Some(list) = element.list.map(|list| self.facts.list(list)) else { return true };
         let fit = match kind.special {
             Special::Coding => self.fit(list, node),
             Special::CodeableConcept => {
@@ -42,6 +42,36 @@ impl Walk<'_, '_> {
                 self.warn(&issue::CODE_UNKNOWN, node, text);
             }
             Fit::Not => self.say(&issue::CODE_UNKNOWN, node, expected(list)),
+        }
+        fit != Fit::Not
+    }
+
+    /// A code is one of its system's, where all of that is loaded (R4 2.24.0.6 "Coding", 4.8 "content").
+    /// Judged with what the coding is in: what is malformed below would hide it.
+    #[inline]
+    pub(super) fn known_codes(&mut self, element: &Element, kind: &Type, node: NodeId) {
+        match kind.special {
+            Special::Coding if element.name != "coding" => self.known_code(node),
+            Special::CodeableConcept => {
+                let codings = self.tape.member(node, self.validator.names().coding);
+                let tape = self.tape;
+                codings.into_iter().flat_map(|list| tape.children(list)).for_each(|coding| self.known_code(coding));
+            }
+            _ => {}
+        }
+    }
+
+    fn known_code(&mut self, coding: NodeId) {
+        let (names, tape) = (self.validator.names(), self.tape);
+        let text = |name| Some(tape.member(coding, name).and_then(|at| Some((at, tape.string(at)?)))?);
+        let (Some((_, system)), Some((at, code))) = (text(names.system), text(names.code)) else { return };
+        // Sites add codes of their own to the tables of HL7 v2 (v2.9 2.5.3.6).
+        if system.starts_with("http://terminology.hl7.org/CodeSystem/v2-") {
+            return;
+        }
+        let version = text(names.version).map(|(_, version)| version);
+        if self.validator.packages.is_code(&system, version.as_deref(), &code) == Membership::NotMember {
+            self.by_name(&issue::CODE_UNKNOWN, at, content::CODE, "The code system has no such code.");
         }
     }
 

@@ -11,13 +11,23 @@ use super::walk::Walk;
 use super::*;
 use crate::fhir::tape::Kind as Json;
 use crate::issue;
+use crate::profile::facts::{Special, Type};
 use crate::profile::xhtml;
 
 const NARRATIVE: &str = "http://hl7.org/fhir/StructureDefinition/Narrative";
 const CONTAINED: &str = "http://hl7.org/fhir/StructureDefinition/DomainResource#dom-3";
 
-/// The rule that a system is no value set; a name, so that a policy can speak of it.
+// Names of rules, so that a policy can speak of them.
+/// A system is no value set.
 const CODE_SYSTEM: &str = "http://hl7.org/fhir/StructureDefinition/Coding#Coding.system";
+/// A code is one of its system's.
+pub(super) const CODE: &str = "http://hl7.org/fhir/StructureDefinition/Coding#Coding.code";
+/// A URI has no blanks around it, and a UUID or OID after `urn:uuid:` or `urn:oid:`.
+pub(super) const URI: &str = "http://hl7.org/fhir/StructureDefinition/uri#uri";
+/// The type that a reference says is that of its target.
+pub(super) const REFERENCE_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/Reference#Reference.type";
+
+const SIMPLE_QUANTITY: &str = "http://hl7.org/fhir/StructureDefinition/SimpleQuantity#sqty-1";
 
 /// Schemes that a narrative may link to.
 const SCHEMES: [&str; 6] = ["cid", "data", "http", "https", "mailto", "tel"];
@@ -35,7 +45,28 @@ impl Walk<'_, '_> {
             self.say(&issue::VALUE_FORMAT, at, "The system of a code is an absolute URI.");
         } else if VALUE_SET.find(system.as_bytes()).is_some() {
             let text = "The system of a code is a code system, and this is a value set.";
-            self.missing(&issue::VALUE_FORMAT, at, NameId::UNKNOWN, Source::Named(CODE_SYSTEM.into()), text);
+            self.by_name(&issue::VALUE_FORMAT, at, CODE_SYSTEM, text);
+        }
+    }
+
+    /// The system of an identifier or of a unit is an absolute URI (R4 2.24.0.7, 2.24.0.12).
+    pub(super) fn absolute_system(&mut self, node: NodeId) {
+        let tape = self.tape;
+        let Some(at) = tape.member(node, self.validator.names().system) else { return };
+        if tape.string(at).is_some_and(|system| !reference::is_absolute(&system)) {
+            self.say(&issue::VALUE_FORMAT, at, "The system is an absolute URI.");
+        }
+    }
+
+    /// An error of a rule that a policy can speak of.
+    pub(super) fn by_name(&mut self, code: &'static Code, node: NodeId, rule: &'static str, text: &'static str) {
+        self.missing(code, node, NameId::UNKNOWN, Source::Named(rule.into()), text);
+    }
+
+    /// What an element that R4 types as SimpleQuantity may not have (sqty-1, R4 2.24.0.12).
+    pub(super) fn simple_quantity(&mut self, kind: &Type, node: NodeId) {
+        if kind.special == Special::System && self.tape.member(node, self.validator.names().comparator).is_some() {
+            self.by_name(&issue::INVARIANT, node, SIMPLE_QUANTITY, "A quantity has no comparator here.");
         }
     }
 

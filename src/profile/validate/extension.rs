@@ -94,6 +94,9 @@ impl Walk<'_, '_> {
         let mut value = false;
         let mut inner = false;
         for child in self.tape.children(node) {
+            if self.tape.name(child) == names.url.sibling() {
+                self.say(&issue::ELEMENT_UNKNOWN, child, "The url of an extension has neither an id nor extensions.");
+            }
             inner |= self.tape.name(child) == names.extension;
             value |= self.facts.names().name(self.tape.name(child)).starts_with("value");
         }

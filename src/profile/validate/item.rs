@@ -99,6 +99,7 @@ impl Walk<'_, '_> {
             Some(Fault::Type(expected)) => self.say(&issue::ELEMENT_TYPE, node, expected),
             Some(Fault::Format(expected)) => self.say(&issue::VALUE_FORMAT, node, expected),
             Some(Fault::Tolerated(expected)) => self.warn(&issue::VALUE_FORMAT, node, expected),
+            Some(Fault::Loose(expected)) => self.by_name(&issue::VALUE_FORMAT, node, content::URI, expected),
         }
     }
 
@@ -156,8 +157,13 @@ impl Walk<'_, '_> {
         self.object(Here { node, kind, rules: &active });
         // What is malformed cannot be judged by its meaning as well.
         if self.found.errors() == errors_before {
-            self.bound_concept(element, kind, node);
+            if self.bound_concept(element, kind, node) {
+                self.known_codes(element, kind, node);
+            }
             self.base_targets(field, kind, node);
+            if element.simple {
+                self.simple_quantity(kind, node);
+            }
         }
         for rule in rules {
             self.prescribed(*rule, item, field);
@@ -278,8 +284,9 @@ impl Walk<'_, '_> {
             Special::Extension => self.extension_content(here.node),
             Special::Reference => self.reference_content(here.node),
             Special::Coding => self.coding_system(here.node),
-            _ if here.kind.name == "Attachment" => self.attachment(here.node),
-            _ => {}
+            Special::System => self.absolute_system(here.node),
+            Special::Attachment => self.attachment(here.node),
+            Special::CodeableConcept | Special::None => {}
         }
         if self.contained && matches!(here.kind.kind, Kind::Resource { .. }) {
             let contained = self.validator.names().contained;

@@ -124,7 +124,7 @@ impl<'v, 't> Walk<'v, 't> {
         self.told(&issue::QUESTIONNAIRE, severity, node, NameId::UNKNOWN, Source::Shape, text.into());
     }
 
-    fn wrong(&mut self, node: NodeId, text: &'static str) {
+    pub(super) fn wrong(&mut self, node: NodeId, text: &'static str) {
         self.unfit(node, Severity::Error, text);
     }
 
@@ -256,6 +256,9 @@ impl<'v, 't> Walk<'v, 't> {
             if !answers.is_empty() {
                 self.wrong(item, "Only questions have answers: groups and texts have none.");
             }
+            if question.required && question.is_asked() && tape.member_named(item, "item").is_none() {
+                self.unanswered(filled, item);
+            }
             return if question.is_asked() {
                 self.level(filled, &question.questions, item)
             };
@@ -269,16 +272,18 @@ impl<'v, 't> Walk<'v, 't> {
         if 1 < answers.len() && !question.repeats {
             self.wrong(item, "The question takes one answer only.");
         }
+        self.counted(question, item, answers.len());
         filled.above.push(item);
+        let is_one_of_many = 1 < answers.len();
         for answer in answers {
-            self.answer(question, answer);
+            self.answer(question, answer, is_one_of_many);
             self.level(filled, &question.questions, answer);
         }
         filled.above.pop();
     }
 
     /// The value of an answer: of the right type, of a length that fits, one of those to choose from.
-    fn answer(&mut self, question: &Question, answer: NodeId) {
+    fn answer(&mut self, question: &Question, answer: NodeId, is_one_of_many: bool) {
         let Some((kind, value)) = self.answered(answer) else { return };
         if !question.takes(&kind) {
             return self.wrong(answer, "The answer is not of the type that the question asks for.");
@@ -291,9 +296,15 @@ impl<'v, 't> Walk<'v, 't> {
             it.value().is_some_and(|(own, option)| own == kind && self.is_same(own, option, value))
         };
         let options = &question.answer_option;
-        if question.kind == "choice" && !options.is_empty() && !options.iter().any(is_option) {
-            self.wrong(answer, "The answer is none of those that the question lists.");
+        let option = options.iter().find(|it| is_option(it));
+        if question.kind != "open-choice" && !options.is_empty() && option.is_none() {
+            let place = if question.kind == "choice" { answer } else { value };
+            self.wrong(place, "The answer is none of those that the question lists.");
         }
+        if is_one_of_many && option.is_some_and(crate::profile::questionnaire::Typed::is_exclusive) {
+            self.wrong(answer, "The answer goes with no other.");
+        }
+        self.limited(question, answer, value);
     }
 
     /// Type and value of an answer.
@@ -364,7 +375,7 @@ impl<'v, 't> Walk<'v, 't> {
     }
 
     /// How an answer stands to a value; `None` where they have no order.
-    fn standing(&self, wanted: &Value, value: NodeId) -> Option<Ordering> {
+    pub(super) fn standing(&self, wanted: &Value, value: NodeId) -> Option<Ordering> {
         let is_time = |text: &str| text.as_bytes().get(2) == Some(&b':');
         match (wanted.as_str(), self.tape.string(value)) {
             (Some(wanted), Some(own)) if is_time(wanted) && is_time(&own) => Some((*own).cmp(wanted)),

@@ -124,14 +124,38 @@ impl Walk<'_, '_> {
     /// one that R4 allows here.
     #[inline]
     pub(super) fn base_targets(&mut self, field: &Field, kind: &Type, node: NodeId) {
-        if kind.special != Special::Reference || field.targets.is_empty() {
+        if kind.special != Special::Reference {
             return;
         }
-        let Some(told) = self.target_type(node) else { return };
-        let name = self.facts.of(told).name;
-        if !field.targets.contains(&name) {
+        self.reference_form(node);
+        let told = self.target_type(node).map(|told| self.facts.of(told).name);
+        let is_target = |name: &str| field.targets.is_empty() || field.targets.contains(&name);
+        if told.is_some_and(|told| !is_target(told)) {
             let text = format!("The reference must be to {}.", field.targets.join(", "));
             self.say(&issue::RESOURCE_TYPE, node, text);
+        }
+        if !self.is_said(node, |said| is_target(said) && told.is_none_or(|told| told == said)) {
+            let text = "The type that is said is not one that is allowed here, or not that of what is referred to.";
+            self.by_name(&issue::RESOURCE_TYPE, node, content::REFERENCE_TYPE, text);
+        }
+    }
+
+    /// `Reference.type`, where it is said: "both SHALL be consistent" where there is a reference too (R4 2.3.0).
+    fn is_said(&self, node: NodeId, is_right: impl Fn(&str) -> bool) -> bool {
+        const BASE: &str = "http://hl7.org/fhir/StructureDefinition/";
+        let said = self.tape.member(node, self.validator.names().kind).and_then(|at| self.tape.string(at));
+        said.is_none_or(|said| is_right(said.strip_prefix(BASE).unwrap_or(&said)))
+    }
+
+    /// A reference is a URL; `#` is what contains the resource that says it (R4 2.3.0, 2.3.0.2).
+    fn reference_form(&mut self, node: NodeId) {
+        let tape = self.tape;
+        let Some(at) = tape.member(node, self.validator.names().reference) else { return };
+        let Some(reference) = tape.string(at) else { return };
+        if reference.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            self.say(&issue::VALUE_FORMAT, node, "A reference has no blanks.");
+        } else if reference == "#" && !self.contained {
+            self.say(&issue::REFERENCE_TARGET, node, "Only what is contained can refer to what contains it.");
         }
     }
 
@@ -237,7 +261,7 @@ impl Walk<'_, '_> {
 }
 
 /// `Type` of `Type/id`, `https://…/Type/id` and either with `/_history/version`.
-fn told_type(reference: &str) -> Option<&str> {
+pub(super) fn told_type(reference: &str) -> Option<&str> {
     if reference.starts_with('#') || reference.starts_with("urn:") {
         return None;
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onward::profile::definition::{Definition, Element, Max, Strength};
 use onward::profile::package::Packages;
+use onward::profile::terminology::CodeSystem;
 use serde_json::{Map, Value, json};
 
 /// Deeper than any element of these profiles.
@@ -203,10 +204,23 @@ impl Making<'_, '_> {
                     }
                 }
             }
+            "Coding" => {
+                // A code of its system, where that is known.
+                let system = object.get("system").and_then(Value::as_str);
+                let known = system.and_then(|system| self.builder.packages.code_system(system));
+                let is_code = |known: &CodeSystem| known.concepts.iter().any(|it| object["code"] == *it.code);
+                if let Some(known) = known.filter(|known| object.contains_key("code") && !is_code(known)) {
+                    let code = known.concepts.first().map(|it| it.code.clone());
+                    object.insert("code".into(), code?.into());
+                }
+            }
             "Reference" => {
                 let others = ["identifier", "display"].iter().any(|key| object.contains_key(*key));
                 if object.contains_key("reference") || !others {
                     object.insert("reference".into(), format!("{}/1", target(self.builder, element)?).into());
+                }
+                if object.contains_key("type") {
+                    object.insert("type".into(), target(self.builder, element)?.into());
                 }
             }
             _ => {}

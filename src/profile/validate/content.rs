@@ -95,7 +95,7 @@ impl Walk<'_, '_> {
         let named =
             || ["id", "name"].into_iter().flat_map(|name| xhtml::attributes(text, name)).map(|id| id.to_string());
         let anchors: OnceCell<HashSet<String>> = OnceCell::new();
-        for link in xhtml::attributes(text, "href") {
+        for link in ["href", "src"].into_iter().flat_map(|name| xhtml::attributes(text, name)) {
             let leads = |id: &str| self.is_anchor(node, anchors.get_or_init(|| named().collect()), id);
             if link.strip_prefix('#').is_some_and(|id| !leads(id)) {
                 self.say(code, node, "A link of the narrative leads to nothing in it.");
@@ -129,7 +129,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Contained resources are referred to, or refer to what contains them (dom-3, R4 2.1.4).
+    /// Contained resources are referred to, or refer to what contains them (dom-3, R4 2.1.4), each by an id of its own.
     pub(super) fn contained_used(&mut self, node: NodeId) {
         let names = self.validator.names();
         let tape = self.tape;
@@ -150,8 +150,12 @@ impl Walk<'_, '_> {
                 referred.insert(Cow::Owned(id.to_owned()));
             }
         }
+        let mut ids = HashSet::new();
         for inner in tape.children(list).filter(|inner| tape.kind(*inner) == Json::Object) {
             let id = tape.member(inner, names.id).and_then(|id| tape.string(id));
+            if id.as_ref().is_some_and(|id| !ids.insert(id.clone())) {
+                self.say(&issue::VALUE_FORMAT, inner, "Another contained resource has the same id.");
+            }
             let used = id.is_some_and(|id| referred.contains(&id));
             if !used && !self.refers_out(inner) {
                 let text = "A contained resource is referred to from what contains it, or refers to that.";

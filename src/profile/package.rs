@@ -275,6 +275,11 @@ impl Packages {
         terms::Terms::new(self, None).codes(canonical, &[])
     }
 
+    /// Is it for certain no code of the code system?
+    pub fn lacks_code(&self, system: &str, version: Option<&str>, code: &str) -> bool {
+        terms::Terms::new(self, None).lacks(system, version, code)
+    }
+
     /// Is it a code of the code system at all?
     pub fn is_code(&self, system: &str, version: Option<&str>, code: &str) -> Membership {
         terms::Terms::new(self, None).is_code(system, version, code)

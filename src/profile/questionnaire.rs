@@ -75,17 +75,22 @@ const LIMITS: [(&str, Limit); 9] = [
     ("questionnaire-referenceResource", Limit::ReferenceResource),
 ];
 
+/// Each answer is held to all limits of its question: no more than these are read.
+const LIMITS_MAX: usize = 64;
+
 /// The extension of an answer that goes with no other.
 const EXCLUSIVE: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-optionExclusive";
 
 fn limits<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Vec<(Limit, Value)>, D::Error> {
-    let extensions = Vec::<Map<String, Value>>::deserialize(from)?;
-    let limit = |extension: Map<String, Value>| {
+    // An extension that is malformed is told of elsewhere, and limits nothing.
+    let Value::Array(extensions) = Value::deserialize(from)? else { return Ok(Vec::new()) };
+    let limit = |extension: Value| {
+        let Value::Object(extension) = extension else { return None };
         let name = extension.get("url")?.as_str()?.strip_prefix("http://hl7.org/fhir/StructureDefinition/")?;
         let (_, limit) = LIMITS.iter().find(|(own, _)| *own == name)?;
         Some((*limit, Typed(extension).value()?.1.clone()))
     };
-    Ok(extensions.into_iter().filter_map(limit).collect())
+    Ok(extensions.into_iter().filter_map(limit).take(LIMITS_MAX).collect())
 }
 
 /// `Questionnaire.item.enableWhen`

@@ -1,5 +1,6 @@
 //! Value sets of loaded packages, compiled at first need and then kept.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Packages;
@@ -15,6 +16,17 @@ pub(super) struct Terms<'p> {
 impl<'p> Terms<'p> {
     pub(super) fn new(packages: &'p Packages, package: Option<PackageIndex>) -> Self {
         Self { packages, package }
+    }
+
+    /// Asked of every coding, so without the reasons that [`Self::is_code`] gives.
+    pub(super) fn lacks(&self, system: &str, version: Option<&str>, code: &str) -> bool {
+        let canonical = version.map_or(Cow::Borrowed(system), |version| Cow::Owned(format!("{system}|{version}")));
+        match self.code_system(&canonical) {
+            Some(found) if found.content == Content::Complete => {
+                self.table(&canonical).is_some_and(|table| !table.has(code))
+            }
+            _ => Grammar::of(system).is_some_and(|grammar| grammar.has(code) == Membership::NotMember),
+        }
     }
 
     pub(super) fn is_code(&self, system: &str, version: Option<&str>, code: &str) -> Membership {

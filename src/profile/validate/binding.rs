@@ -70,7 +70,7 @@ impl Walk<'_, '_> {
             return;
         }
         let version = text(names.version).map(|(_, version)| version);
-        if self.validator.packages.is_code(&system, version.as_deref(), &code) == Membership::NotMember {
+        if self.validator.packages.lacks_code(&system, version.as_deref(), &code) {
             self.by_name(&issue::CODE_UNKNOWN, at, content::CODE, "The code system has no such code.");
         }
     }

@@ -128,6 +128,9 @@ impl Walk<'_, '_> {
             return;
         }
         self.reference_form(node);
+        if field.targets.is_empty() && self.tape.member(node, self.validator.names().kind).is_none() {
+            return;
+        }
         let told = self.target_type(node).map(|told| self.facts.of(told).name);
         let is_target = |name: &str| field.targets.is_empty() || field.targets.contains(&name);
         if told.is_some_and(|told| !is_target(told)) {
@@ -152,7 +155,8 @@ impl Walk<'_, '_> {
         let tape = self.tape;
         let Some(at) = tape.member(node, self.validator.names().reference) else { return };
         let Some(reference) = tape.string(at) else { return };
-        if reference.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        // Looked at many bytes at a time, so not left early.
+        if reference.bytes().fold(false, |so_far, byte| so_far | (byte <= b' ')) {
             self.say(&issue::VALUE_FORMAT, node, "A reference has no blanks.");
         } else if reference == "#" && !self.contained {
             self.say(&issue::REFERENCE_TARGET, node, "Only what is contained can refer to what contains it.");

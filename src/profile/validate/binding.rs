@@ -63,7 +63,7 @@ impl Walk<'_, '_> {
 
     fn known_code(&mut self, coding: NodeId) {
         let (names, tape) = (self.validator.names(), self.tape);
-        let text = |name| Some(tape.member(coding, name).and_then(|at| Some((at, tape.string(at)?)))?);
+        let text = |name| tape.member(coding, name).and_then(|at| Some((at, tape.string(at)?)));
         let (Some((_, system)), Some((at, code))) = (text(names.system), text(names.code)) else { return };
         // Sites add codes of their own to the tables of HL7 v2 (v2.9 2.5.3.6).
         if system.starts_with("http://terminology.hl7.org/CodeSystem/v2-") {

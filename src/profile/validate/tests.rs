@@ -135,8 +135,8 @@ fn contained_resources_contain_none() {
 #[test]
 fn resources_in_a_bundle_are_placed() {
     let bundle = json!({"resourceType": "Bundle", "type": "message", "entry": [
-        {"fullUrl": "http://a.b/Appointment/1", "resource": {"resourceType": "Appointment", "status": "booked", "participant": [{}]}},
-        {"fullUrl": "http://a.b/Slot/2", "resource": {"resourceType": "Slot", "resourceType2": 1}},
+        {"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001", "resource": {"resourceType": "Appointment", "status": "booked", "participant": [{}]}},
+        {"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000002", "resource": {"resourceType": "Slot", "resourceType2": 1}},
     ]});
     let issues = issues_of(&bundle);
     let places: Vec<_> = issues.iter().map(|issue| issue.at.as_str()).collect();

@@ -4,6 +4,7 @@
 use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use onward::hl7v2::ack::{Code, Received};
+use onward::load::client::Client;
 use onward::load::synthetic::{People, Person};
 use onward::outbox::destination::Peer;
 use onward::outbox::mllp::send_all;
@@ -169,6 +170,29 @@ fn put_right(control: &str, booking: &str, from: &Person, to: &Person) -> Vec<u8
     .into_bytes()
 }
 
+async fn read(client: &Client, id: &str) -> Value {
+    json(&client.send(Method::GET, &format!("/Appointment/{id}"), headers().read(), None).await.unwrap())
+}
+
+/// What somebody who has the patient's number is told.
+async fn search(client: &Client, person: &Person) -> Vec<Value> {
+    let number = format!("https://fhir.nhs.uk/Id/nhs-number|{}", person.nhs_number.as_str());
+    let path = format!("/Appointment?patient:identifier={}", number.replace('|', "%7C"));
+    let found = json(&client.send(Method::GET, &path, headers().read(), None).await.unwrap());
+    let entries = found["entry"].as_array().unwrap_or_else(|| panic!("{found}"));
+    entries.iter().map(|entry| entry["resource"].clone()).collect()
+}
+
+fn patient_of(appointment: &Value) -> String {
+    let actors = appointment["participant"].as_array().unwrap().iter();
+    let patient = actors.filter_map(|it| it["actor"]["reference"].as_str()).find(|it| it.starts_with("Patient/"));
+    patient.unwrap_or_else(|| panic!("{appointment}")).to_owned()
+}
+
+fn instant(value: &Value) -> Timestamp {
+    value.as_str().unwrap().parse().unwrap()
+}
+
 /// What waits for the referrers: the status of each Appointment, and the bytes.
 fn told(gateway: &Gateway) -> Vec<(String, String)> {
     let conn = rusqlite::Connection::open(gateway.path("onward.db")).unwrap();
@@ -207,12 +231,31 @@ async fn a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_
         let day = |days: i64| start + SignedDuration::from_hours(24 * days);
         let control = |number: u32| format!("R{round}{number}");
         say(siu("S13", &control(1), &id, &person, day(1), "Booked")).await;
-        // It was the other one's all along.
+        // It was the other one's all along: who knows the id reads that it is nobody's, and nothing of the other.
         let named = if by_own_id { &id } else { &own };
         say(put_right(&control(2), named, &person, &other)).await;
+        let of_person = patient_of(&read(&client, &id).await);
+        let unseen = async |status: &str| {
+            let seen = read(&client, &id).await;
+            assert_eq!((seen["status"].as_str(), patient_of(&seen)), (Some(status), of_person.clone()));
+            assert_eq!(instant(&seen["start"]), day(1), "it is not told when the other one is expected");
+        };
+        unseen("entered-in-error").await;
+        let others = search(&client, &other).await;
+        assert_eq!((others.len(), others[0]["status"].as_str()), (1, Some("booked")));
+        assert!(others[0]["id"] != *id && patient_of(&others[0]) != of_person);
+        assert!(!others[0].to_string().contains(&*referral) && others[0]["description"].is_null());
         say(siu("S13", &control(3), &id, &other, day(2), "Booked")).await;
+        unseen("entered-in-error").await;
+        let id_of_other = others[0]["id"].as_str().unwrap();
+        assert_eq!(instant(&read(&client, id_of_other).await["start"]), day(2));
         // No, it was not.
         say(put_right(&control(4), named, &other, &person)).await;
+        let seen = read(&client, &id).await;
+        assert_eq!((seen["status"].as_str(), patient_of(&seen)), (Some("booked"), of_person.clone()));
+        assert_eq!(instant(&seen["start"]), day(2));
+        let left = read(&client, id_of_other).await;
+        assert_eq!((left["status"].as_str(), patient_of(&left)), (Some("entered-in-error"), patient_of(&others[0])));
         say(siu("S15", &control(5), &id, &person, day(2), "Cancelled")).await;
         let letters = told(&gateway).split_off(before);
         let statuses: Vec<_> = letters.iter().map(|(status, _)| status.as_str()).collect();

@@ -8,7 +8,8 @@ use super::fault::Fault;
 use super::search::folded;
 use super::session::{Row, Session, Value, values};
 use super::{diary, feed, index};
-use crate::booking::appointment::{Appointment, AppointmentStatus};
+use crate::bars;
+use crate::booking::appointment::{Appointment, AppointmentStatus, Passed};
 use crate::booking::command::Carried;
 use crate::booking::decision::{Change, Decision};
 use crate::booking::identifier::{Identifier, PatientId, SlotId};
@@ -126,7 +127,10 @@ fn appointment_write(
     const RESOURCE: &str = "SELECT resource, patient_id FROM appointment WHERE id = ?1";
     let resource = match carried {
         Some(carried) => Some(addressed(carried, appointment.patient)),
-        None => restated(conn, RESOURCE, appointment.id.0, &Restated::of_appointment(appointment))?,
+        None => {
+            let held = restated(conn, RESOURCE, appointment.id.0, &Restated::of_appointment(appointment))?;
+            held.map_or_else(|| begun(conn, appointment), |held| Ok(Some(held)))?
+        }
     };
     write(
         conn,
@@ -146,6 +150,13 @@ fn appointment_write(
             resource.as_deref(),
         ],
     )
+}
+
+/// What readers see of an appointment that took another patient's place, until somebody says more of it.
+fn begun(conn: &dyn Session, appointment: &Appointment) -> Result<Option<String>, Fault> {
+    const KNOWN: &str = "SELECT 1 FROM appointment WHERE id = ?1 AND resource IS NOT NULL";
+    let begins = matches!(appointment.passed, Some(Passed::From(_))) && !conn.exists(KNOWN, values![&appointment.id.0])?;
+    Ok(begins.then(|| bars::appointment::plain(appointment).to_string()))
 }
 
 /// The sender's resource, naming the patient record that it turned out to be about.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::booking::{applied, rewritten};
+use super::passing::pass;
 use super::person::{Person, blank};
 use super::{held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
@@ -137,15 +138,17 @@ pub(super) fn shift(
         if !from.iter().any(owner) {
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
-        let appointment = held.appointment.clone().passed_to(target.id);
+        let passing = pass(it, held, booking, &target, state, now);
+        let appointment = passing.held.appointment.clone();
         record.entity = Some(appointment.id.0);
-        let (moved, untold) = rewritten(held, appointment, &target, state, now);
-        person.warnings.extend(untold);
-        let hangs_on = moved.iter().find_map(|change| match change {
-            Change::Referral { referral, .. } if referral.patient == target.id => Some(referral.id),
+        let before = passing.before.as_ref();
+        let (begun, untold) = rewritten(&passing.held, appointment, &target, before, state, now);
+        person.warnings.extend(passing.warnings.into_iter().chain(untold));
+        let hangs_on = begun.iter().find_map(|change| match change {
+            Change::Referral { referral, .. } => Some(referral.id),
             _ => None,
         });
-        changes.extend(moved);
+        changes.extend(passing.changes.into_iter().chain(begun));
         changes.extend(hangs_on.map(|referral| Change::Home { referral, record: person.record }));
     }
     changes.push(Change::Record(record));
@@ -177,7 +180,7 @@ pub(super) fn bookings(
         }
         let status = AppointmentStatus::EnteredInError;
         let appointment = Appointment { status, cancel_reason: None, ..held.appointment.clone() };
-        let (gone, untold) = rewritten(held, appointment, &person.patient, state, now);
+        let (gone, untold) = rewritten(held, appointment, &person.patient, Some(held), state, now);
         changes.extend(gone);
         person.warnings.extend(untold);
     }

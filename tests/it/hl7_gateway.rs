@@ -180,7 +180,9 @@ async fn search(client: &Client, person: &Person) -> Vec<Value> {
     let path = format!("/Appointment?patient:identifier={}", number.replace('|', "%7C"));
     let found = json(&client.send(Method::GET, &path, headers().read(), None).await.unwrap());
     let entries = found["entry"].as_array().unwrap_or_else(|| panic!("{found}"));
-    entries.iter().map(|entry| entry["resource"].clone()).collect()
+    let found: Vec<Value> = entries.iter().map(|entry| entry["resource"].clone()).collect();
+    assert!(found.iter().all(|it| it["id"].is_string()), "whatever is found can be read: {found:?}");
+    found
 }
 
 fn patient_of(appointment: &Value) -> String {
@@ -271,4 +273,57 @@ async fn a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_
     }
     let counts = gateway.document(&["messages", "feed", "counts"]);
     assert_eq!((&counts["applied"], &counts["quarantined"]), (&10.into(), &Value::Null));
+}
+
+/// A referrer's booking was written down by the hospital a second time; the one that is left is the hospital's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_referrers_booking_goes_on_when_the_hospital_gives_up_its_number_for_another() {
+    let gateway = Gateway::start(Options::default());
+    let client = gateway.client();
+    let people = People::new(43);
+    for (round, other_is_known) in [true, false].into_iter().enumerate() {
+        let person = people.next();
+        let referral = post(&client, headers().write(), &bundles().referral(&person, Timestamp::now())).await;
+        let referral = resource_id(&referral, "ServiceRequest").unwrap();
+        let slot = free_slots(&client, 14).await.pop().unwrap();
+        let booking = bundles().booking(&person, &slot, Some(&referral), Timestamp::now());
+        let id = resource_id(&post(&client, headers().write(), &booking).await, "Appointment").unwrap();
+        let start: Timestamp = slot.start.parse().unwrap();
+        let day = |days: i64| start + SignedDuration::from_hours(24 * days);
+        let before = told(&gateway).len();
+        let say = async |number: u32, message: Vec<u8>, own: &str| {
+            let message = String::from_utf8(message).unwrap().replace("HOSP1^RZ9", &format!("{own}{round}^RZ9"));
+            let message = message.replace("CONTROL", &format!("M{round}{number}"));
+            assert_eq!(code(&send(&gateway, &[message.into_bytes()]).await[0]), Some(Code::CA));
+        };
+        say(1, siu("S13", "CONTROL", &id, &person, start, "Booked"), "FIRST").await;
+        if other_is_known {
+            say(2, siu("S12", "CONTROL", "", &person, day(2), "Booked"), "SECOND").await;
+        }
+        let second = search(&client, &person).await.into_iter().find(|it| it["id"] != *id);
+        assert_eq!(second.is_some(), other_is_known);
+        let merge = String::from_utf8(put_right("CONTROL", "FIRST", &person, &person)).unwrap();
+        let merge =
+            merge.replace("^^^RZ9^VN", &format!("{round}^^^RZ9^VN")).replace("ADT^A44^ADT_A43", "ADT^A42^ADT_A39");
+        let visit = format!("PV1|1|O|||||||||||||||||SECOND{round}^^^RZ9^VN\r");
+        say(3, (merge + &visit).into_bytes(), "").await;
+        let seen = read(&client, &id).await;
+        assert_eq!(seen["status"], "booked", "there is an appointment, and it is this one");
+        assert_eq!(instant(&seen["start"]), if other_is_known { day(2) } else { start });
+        if let Some(second) = second {
+            assert_eq!(read(&client, second["id"].as_str().unwrap()).await["status"], "entered-in-error");
+        }
+        // What is said of the number that is left is said of it.
+        say(4, siu("S13", "CONTROL", "", &person, day(3), "Booked"), "SECOND").await;
+        assert_eq!(instant(&read(&client, &id).await["start"]), day(3));
+        say(5, siu("S15", "CONTROL", "", &person, day(3), "Cancelled"), "SECOND").await;
+        assert_eq!(read(&client, &id).await["status"], "cancelled");
+        let letters = told(&gateway).split_off(before);
+        let statuses: Vec<_> = letters.iter().map(|(status, _)| status.as_str()).collect();
+        // The hospital's first word said how long it takes.
+        let all = ["booked", "booked", "booked", "cancelled"];
+        assert_eq!(statuses, all[usize::from(!other_is_known)..]);
+    }
+    let counts = gateway.document(&["messages", "feed", "counts"]);
+    assert_eq!((&counts["applied"], &counts["quarantined"]), (&9.into(), &Value::Null));
 }

@@ -40,9 +40,8 @@ pub(super) fn record(
         return Ok(person.decision());
     }
     let owner = owner(it, &person.patient, &mut record, held, state)?;
-    let passing = held
-        .filter(|held| held.patient.id != owner.id)
-        .map(|held| pass(it, held, &record.key, &owner, state, now));
+    let passing =
+        held.filter(|held| held.patient.id != owner.id).map(|held| pass(it, held, &record.key, &owner, state, now));
     let before = passing.as_ref().map_or(held, |passing| passing.before.as_ref());
     let held = passing.as_ref().map(|passing| &passing.held).or(held);
     let mut taken = Taken::default();
@@ -386,9 +385,8 @@ pub(super) fn rewritten(
 ) -> (Vec<Change>, Vec<Issue>) {
     let current = appointment.status.is_current();
     let other = held.current.filter(|booked| *booked != appointment.id);
-    let fits = !current
-        || is_awaited(&held.referral, appointment.id)
-        || held.referral.status.is_live() && other.is_none();
+    let fits =
+        !current || is_awaited(&held.referral, appointment.id) || held.referral.status.is_live() && other.is_none();
     let mut referral = if fits { held.referral.clone() } else { awaited(&appointment, appointment.patient) };
     if is_awaited(&referral, appointment.id) {
         settle_awaited(&mut referral, appointment.status);

@@ -2,6 +2,7 @@
 
 mod health;
 pub mod opening;
+mod pauses;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use self::health::{Heard, certificates, feeds_health, profiles_health, sources};
 use self::opening::{Missing, open_store};
+use self::pauses::Pauses;
 use crate::bars::reply;
 use crate::booking::command::{Command, PublishSlots};
 use crate::booking::decision::Notice;
@@ -113,7 +115,9 @@ impl App {
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
         let heard: Heard = channels.iter().map(|_| Arc::new(AtomicI64::new(Timestamp::now().as_second()))).collect();
-        let mllp = listen_mllp(&channels, &heard, &config, &intake, &shutdown, &tracker).await?;
+        let pauses = Pauses::look(&store, &config.mllp).map_err(failed)?;
+        let mllp = listen_mllp(&channels, &heard, &config, &intake, &pauses, (&shutdown, &tracker)).await?;
+        pauses.watch(&shutdown, &tracker);
         let sources = StatusSources {
             certificates: certificates(&tls, &clients, &channels),
             profiles: Some(profiles_health(&library)),
@@ -403,8 +407,8 @@ async fn listen_mllp(
     heard: &Heard,
     config: &Config,
     intake: &Arc<Intake>,
-    shutdown: &CancellationToken,
-    tracker: &TaskTracker,
+    pauses: &Pauses,
+    (shutdown, tracker): (&CancellationToken, &TaskTracker),
 ) -> Result<Vec<(String, SocketAddr)>, AppError> {
     let mut listening = Vec::new();
     for ((channel, tls), heard) in channels.iter().zip(heard) {
@@ -413,6 +417,7 @@ async fn listen_mllp(
         let address = listener.local_addr().map_err(io(&what))?;
         let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
         let options = mllp::Options::from_config(channel, &config.system, source);
+        let options = mllp::Options { paused: pauses.of(&channel.name), ..options };
         mllp::listen(listener, options, hl7_handler(channel, heard, config, intake)?, shutdown, tracker);
         listening.push((channel.name.clone(), address));
     }

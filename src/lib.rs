@@ -135,7 +135,8 @@
 //!   command line; the synthetic messages serve the load tool, the demo and the tests.
 //! * A success of BaRS keeps no reply body in the ledger. The standard answers a repeat of a success with 409, so the
 //!   body would never be sent again. A refusal is kept whole, because its repeat gets it again.
-//! * Reading is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a number.
+//! * Reading over the API is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a
+//!   number. What the command line shows of messages and letters is ([`store::act`]).
 //! * A record and a person are rows of one table, `patient`. A record that follows no other one stands for its person,
 //!   and a link moves nothing but what hangs on it, which remembers where it came from. So parting needs no copy of what
 //!   was before. Sources that prove the same NHS number with names and dates that agree share one record, as BaRS messages

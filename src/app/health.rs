@@ -13,6 +13,7 @@ use crate::outbox::health::{Health, State};
 use crate::profile::current::Current;
 use crate::status::{Certificate, DestinationHealth, FeedHealth, Heartbeats, ProfilesHealth, Source, StatusSources};
 use crate::store::Store;
+use crate::store::act::Direction;
 use crate::tls::{Expiry, ReloadingServer};
 
 /// All but what the callers add.
@@ -68,6 +69,7 @@ pub(super) fn feeds_health(
     Box::new(move || {
         let (now, waiting) = (Timestamp::now(), store.feed_list("quarantined", COUNTED_MAX));
         let waiting = waiting.map_err(|error| error.to_string())?;
+        let pauses = store.pauses().map_err(|error| error.to_string())?;
         let health = |(channel, heard): (&config::Mllp, &Arc<AtomicI64>)| {
             let heard = Timestamp::from_second(heard.load(Ordering::Relaxed)).unwrap_or(now);
             let own = || waiting.iter().filter(|row| row.channel == channel.name);
@@ -77,6 +79,10 @@ pub(super) fn feeds_health(
                 silent: channel.is_silent(heard, now),
                 quarantined: own().count(),
                 oldest: own().next().map(|row| row.received_at),
+                paused: pauses
+                    .iter()
+                    .find(|it| it.direction == Direction::In && it.name == channel.name)
+                    .map(|it| it.since),
             }
         };
         Ok(config.mllp.iter().zip(&heard).map(health).collect())
@@ -100,6 +106,7 @@ fn health(it: Health) -> DestinationHealth {
     let down = it.state == State::Down;
     DestinationHealth {
         up: !down,
+        paused: it.paused,
         since: it.since,
         last_response: it.last_response,
         response_code: it.last_answer,

@@ -23,6 +23,7 @@ use super::health::Pulse;
 use super::machine::{Machine, Moment, Settled};
 use super::outcome::Outcome;
 use super::{https, mllp};
+use crate::store::act::Direction;
 use crate::store::{OutboxRow, Pending, Settlement, Store, StoreError};
 use crate::telemetry::metric;
 
@@ -210,6 +211,11 @@ async fn fetch(
 ) -> Result<Fetched, StoreError> {
     let read = move || {
         let name = &shared.destination.name;
+        let paused = store.pauses()?.into_iter().find(|it| it.direction == Direction::Out && it.name == *name);
+        shared.pulse.pause(paused.as_ref().map(|pause| pause.since));
+        if paused.is_some() {
+            return Ok((Vec::new(), None));
+        }
         Ok((store.outbox_take(name, now, limit, shared.destination.lease())?, store.outbox_next_due(name)?))
     };
     spawn_blocking(read).await.unwrap_or(Err(StoreError::Closed))

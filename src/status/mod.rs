@@ -107,6 +107,8 @@ pub struct FeedHealth {
     pub quarantined: usize,
     /// Since when the oldest of them does.
     pub oldest: Option<Timestamp>,
+    /// Since when a person has paused it.
+    pub paused: Option<Timestamp>,
 }
 
 /// How deliveries to a destination go.
@@ -116,6 +118,8 @@ pub struct DestinationHealth {
     pub name: String,
     /// Did the last attempt succeed? Also true before the first one.
     pub up: bool,
+    /// Since when a person has paused it.
+    pub paused: Option<Timestamp>,
     /// Since when that is so.
     pub since: Timestamp,
     /// When it last answered anything.

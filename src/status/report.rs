@@ -279,7 +279,10 @@ fn judge_destinations(known: &Reading<Vec<DestinationHealth>>) -> Vec<Check> {
     match known {
         Reading::Unknown => vec![Check::unknown("destination", "delivery")],
         Reading::Late(since) => vec![Check::late("destination", "delivery", *since)],
-        Reading::Known(destinations, _) => destinations.iter().map(judge_destination).collect(),
+        Reading::Known(destinations, _) => destinations
+            .iter()
+            .flat_map(|it| [judge_destination(it)].into_iter().chain(judge_pause("destination", &it.name, it.paused)))
+            .collect(),
     }
 }
 
@@ -314,8 +317,18 @@ fn judge_feeds(known: &Knowledge) -> Vec<Check> {
             let check = Check::new("feed", "quarantine", State::Fail);
             vec![Check { output: Some(error.clone()), time: Some(*at), ..check }]
         }
-        Some(Reading::Known(Ok(feeds), _)) => feeds.iter().flat_map(|feed| judge_feed(feed, known.now)).collect(),
+        Some(Reading::Known(Ok(feeds), _)) => feeds
+            .iter()
+            .flat_map(|it| judge_feed(it, known.now).into_iter().chain(judge_pause("feed", &it.name, it.paused)))
+            .collect(),
     }
+}
+
+/// What a person paused is a warning for as long as it lasts: it is easily forgotten.
+fn judge_pause(component: &'static str, name: &str, paused: Option<Timestamp>) -> Option<Check> {
+    let since = paused?;
+    let (component_id, output) = (Some(name.to_owned()), Some(format!("a person has paused it at {since:.0}")));
+    Some(Check { component_id, since: Some(since), output, ..Check::new(component, "pause", State::Warn) })
 }
 
 /// A hospital that says nothing on a working day is not well, or cannot be heard.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -432,10 +433,18 @@ fn hl7_handler(
 ) -> Result<mllp::Handler, AppError> {
     let feed = Arc::new(feed(channel, config)?);
     let (intake, heard) = (Arc::clone(intake), Arc::clone(heard));
+    // A bulk load has one place before the writer, however many connections it comes by.
+    let place = channel.bulk.then(|| Arc::new(Semaphore::new(1)));
     Ok(Arc::new(move |message, _peer| {
         heard.store(Timestamp::now().as_second(), Ordering::Relaxed);
-        let (intake, feed) = (Arc::clone(&intake), Arc::clone(&feed));
-        Box::pin(async move { intake.receive_hl7(&feed, message).await })
+        let (intake, feed, place) = (Arc::clone(&intake), Arc::clone(&feed), place.clone());
+        Box::pin(async move {
+            let _turn = match place {
+                Some(place) => place.acquire_owned().await.ok(),
+                None => None,
+            };
+            intake.receive_hl7(&feed, message).await
+        })
     }))
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::Timestamp;
 
 use super::{Channels, Clients};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Windows};
 use crate::outbox::OutboxHandle;
 use crate::outbox::health::{Health, State};
 use crate::profile::current::Current;
@@ -25,10 +25,16 @@ pub(super) fn sources(
     api_heartbeats: Heartbeats,
 ) -> StatusSources {
     let outbox = outbox.clone();
+    let windows: Vec<(String, Windows)> =
+        config.destination.iter().map(|it| (it.name.clone(), Windows::read(&it.windows).unwrap_or_default())).collect();
+    let windows = move |name: &str| windows.iter().find(|it| it.0 == name).map(|it| it.1.clone()).unwrap_or_default();
     StatusSources {
         store: Some(Arc::clone(store)),
         database_file: config.store.url.is_none().then(|| config.store.path.clone()),
-        destinations: Box::new(move || outbox.health().into_iter().map(health).collect()),
+        destinations: Box::new(move || {
+            let said = |it: Health| DestinationHealth { windows: windows(&it.destination), ..health(it) };
+            outbox.health().into_iter().map(said).collect()
+        }),
         api_address: Some(https),
         api_heartbeats,
         ..StatusSources::default()
@@ -106,6 +112,7 @@ fn health(it: Health) -> DestinationHealth {
     let down = it.state == State::Down;
     DestinationHealth {
         up: !down,
+        windows: Windows::default(),
         paused: it.paused,
         since: it.since,
         last_response: it.last_response,

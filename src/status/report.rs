@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::probe::Reading;
 use super::sampler::Knowledge;
 use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth};
-use crate::config;
+use crate::config::{self, Windows};
 use crate::store::OutboxDepth;
 use crate::store::ledger::Ledger;
 
@@ -229,13 +229,17 @@ fn judge_outbox(known: &Knowledge, limits: &config::Status) -> Vec<Check> {
             vec![Check { output: Some(error.clone()), time: Some(*at), ..check }]
         }
         Some(Reading::Known(Ok(depths), _)) => {
-            depths.iter().flat_map(|depth| judge_depth(depth, known.now, limits)).collect()
+            depths.iter().flat_map(|depth| judge_depth(depth, known, limits)).collect()
         }
     }
 }
 
-fn judge_depth(depth: &OutboxDepth, now: Timestamp, limits: &config::Status) -> [Check; 3] {
-    let age_s = depth.oldest.map_or(0, |at| now.duration_since(at).as_secs().max(0));
+/// The time outside of a destination's delivery windows does not count: nothing was to be sent then.
+fn judge_depth(depth: &OutboxDepth, known: &Knowledge, limits: &config::Status) -> [Check; 3] {
+    let destinations = if let Reading::Known(found, _) = &known.destinations { found.as_slice() } else { &[] };
+    let windows = destinations.iter().find(|it| it.name == depth.destination).map(|it| &it.windows);
+    let waited = |at| windows.unwrap_or(&Windows::default()).open_seconds(at, known.now);
+    let age_s = depth.oldest.map_or(0, waited);
     let state = match u64::try_from(age_s).unwrap_or(0) {
         age if limits.undelivered_fail_s < age => State::Fail,
         age if limits.undelivered_warn_s < age => State::Warn,

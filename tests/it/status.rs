@@ -250,6 +250,7 @@ fn destination(name: &str, up: bool) -> DestinationHealth {
     DestinationHealth {
         name: name.into(),
         up,
+        windows: Default::default(),
         paused: None,
         since: Timestamp::now(),
         last_response: None,

@@ -92,6 +92,7 @@ fn what_is_read_is_written_again_byte_for_byte() {
 /// A store of its own, and a channel that takes every type.
 pub(crate) struct Bench {
     _dir: tempfile::TempDir,
+    pub(crate) file: PathBuf,
     pub(crate) store: std::sync::Arc<SqliteStore>,
     feed: Feed,
 }
@@ -100,10 +101,12 @@ impl Bench {
     pub(crate) fn new(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
-        let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
+        let file = dir.path().join("onward.db");
+        let store = SqliteStore::open(&file, options, decide).unwrap();
         let dialect = Dialect::read(&settings.parse().unwrap()).unwrap();
         Self {
             _dir: dir,
+            file,
             store,
             feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect, tell: crate::referrers::nobody() },
         }

@@ -28,7 +28,7 @@ pub(crate) fn siu(event: &str, control: &str, id: &str, person: &Person, start: 
     );
     format!(
         "MSH|^~\\&|PAS|RZ9|ONWARD|X26|{}||SIU^{event}^SIU_S12|{control}|T|2.4|||AL|NE\r\
-         SCH|{id}^ONWARD|HOSP1^RZ9||||REASON^In words|R|N|20|min|^^20^{}^{}|||||||||||||||||{status}\r{pid}\r",
+         SCH|{id}^ONWARD|HOSP1^RZ9||||REASON^In words|R|N|20|min|^^20^{}^{}||||||||||||||{status}\r{pid}\r",
         at(Timestamp::now()),
         at(start),
         at(end)

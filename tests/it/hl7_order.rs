@@ -25,11 +25,11 @@ fn pid(number: &str, nhs: &str, name: &str, phone: &str) -> String {
     let nhs = if nhs.is_empty() { String::new() } else { format!("~{nhs}^^^NHS^NH") };
     let status = if nhs.is_empty() { "" } else { "NSTS01" };
     let phone = if phone.is_empty() { String::new() } else { format!("{phone}^PRN^PH") };
-    format!("PID|1||{number}^^^RXX^MR{nhs}||{name}^ANN^^^^^L||19800101|2|||||{phone}|||||||||||||||||||{status}")
+    format!("PID|1||{number}^^^RXX^MR{nhs}||{name}^ANN^^^^^L||19800101|2|||||{phone}||||||||||||||||{status}")
 }
 
 fn sch(id: &str, start: &str, status: &str) -> String {
-    format!("SCH|{id}^RXX|{id}^RXX||||R^Reason|FU^Follow up|ROUTINE|20|min|^^20^{start}|||||||||||||||||{status}")
+    format!("SCH|{id}^RXX|{id}^RXX||||R^Reason|FU^Follow up|ROUTINE|20|min|^^20^{start}||||||||||||||{status}")
 }
 
 const ANN: &str = "9990000018";

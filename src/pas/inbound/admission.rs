@@ -180,7 +180,10 @@ pub(super) fn renumbered(reading: &mut Reading<'_>) -> Option<Wish> {
 }
 
 fn merged_numbers(reading: &mut Reading<'_>) -> Option<Vec<Identifier>> {
-    let old = old_numbers(reading)?;
+    let mut old = old_numbers(reading)?;
+    for (occurrence, mrg) in (1..).zip(reading.named(b"MRG")).skip(1) {
+        old.extend(other_numbers(reading, &mrg, Path { occurrence, ..Path::of("MRG-1") }));
+    }
     let own = pid_numbers(reading, 1);
     if old.iter().any(|number| own.contains(number)) {
         reading.note(&HL7_MERGE_SELF, Path::of("MRG-1"));
@@ -206,6 +209,13 @@ fn pid_numbers(reading: &mut Reading<'_>, occurrence: u16) -> Vec<Identifier> {
     let pid = reading.named(b"PID").into_iter().nth(usize::from(occurrence) - 1);
     let path = Path { occurrence, ..Path::of("PID-3") };
     pid.map(|pid| other_numbers(reading, &pid, path)).unwrap_or_default()
+}
+
+/// Is each PID the first one's again?
+pub(super) fn is_one_patient(reading: &mut Reading<'_>) -> bool {
+    let first = pid_numbers(reading, 1);
+    let count = u16::try_from(reading.named(b"PID").len()).unwrap_or(u16::MAX);
+    (2..=count).all(|occurrence| pid_numbers(reading, occurrence) == first)
 }
 
 /// A24.

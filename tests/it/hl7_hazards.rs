@@ -166,6 +166,27 @@ fn hazards() -> Vec<Hazard> {
             "ONW-6038",
         ),
         (
+            "a series of appointments under one number",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603101000^202603101020~^^20^202603171000", "Booked"), &ann()]),
+            "AE",
+            "ONW-6038",
+        ),
+        (
+            "an appointment that ends before it begins",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603101000^202603100900", "Booked"), &ann()]),
+            "AA",
+            "ONW-6004",
+        ),
+        (
+            "accounts become one",
+            known(),
+            message(2, "ADT^A35", &[evn, &ann(), "MRG|D1^^^RXX^MR||A7^^^RXX^AN"]),
+            "AA",
+            NOBODY,
+        ),
+        (
             "an appointment on a day without an hour",
             known(),
             message(2, "SIU^S12", &[&sch("20260310", "Booked"), &ann()]),
@@ -264,5 +285,31 @@ async fn a_change_to_a_cancelled_booking_leaves_it_cancelled() {
     {
         bench.take(&message(minute, event, &[&sch("202603101000", status), &ann])).await;
     }
+    assert_eq!(held(&bench, "SELECT status FROM appointment"), ["cancelled"]);
+}
+
+/// A clock that is years ahead must not silence all that comes until then.
+#[tokio::test]
+async fn an_event_of_the_future_does_not_go_before_all_that_comes_until_then() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = |name: &str| format!("PID|1||D1^^^RXX^MR||{name}^ANN^^^^^L||19800101|2");
+    let ahead = |message: Vec<u8>| String::from_utf8(message).unwrap().replace("|20260301", "|20990301").into_bytes();
+    let (codes, found, _) = bench.take(&ahead(message(0, "ADT^A28", &["EVN||20260301090000", &pid("FIRST")]))).await;
+    assert_eq!(codes, ["AA"]);
+    assert!(found.starts_with("ONW-6004,ONW-6004"), "both times are told of: {found}");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1);
+    let now = later.strftime("%Y%m%d%H%M%S+0000");
+    bench.take(&message(1, "ADT^A31", &[&format!("EVN||{now}"), &pid("LATER")])).await;
+    assert_eq!(held(&bench, "SELECT family FROM patient"), ["later"]);
+}
+
+/// A code of the sender's own with the name of the table's beside it.
+#[tokio::test]
+async fn the_name_of_a_state_counts_where_its_code_is_the_senders_own() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let ann = pid("D1", ANN, "19800101");
+    let (_, found, _) = bench.take(&message(0, "SIU^S12", &[&sch("202603101000", "Sch^Scheduled"), &ann])).await;
+    assert_eq!(found, "");
+    bench.take(&message(1, "SIU^S14", &[&sch("202603101000", "Cnl^Canceled"), &ann])).await;
     assert_eq!(held(&bench, "SELECT status FROM appointment"), ["cancelled"]);
 }

@@ -245,9 +245,12 @@ fn link(reading: &mut Reading<'_>, linked: bool) -> Option<Wish> {
 
 /// A35, A42, A45 with one visit on each side: two bookings are one. A43, A44: a booking is another person's.
 pub(super) fn visit_merged(reading: &mut Reading<'_>) -> Option<Wish> {
-    let (Some(_), Some(loser)) = (old_numbers(reading), visit(reading, Path::of("MRG-5"))) else {
-        return None;
-    };
+    old_numbers(reading)?;
+    if reading.text(Path::of("MRG-5.1")).is_none() && reading.text(Path::of("MRG-3.1")).is_some() {
+        // Accounts become one, and no visits.
+        return person(reading);
+    }
+    let loser = visit(reading, Path::of("MRG-5"))?;
     let survivor = number(reading);
     let Some(survivor) = survivor else {
         reading.missing(Path::of("PV1-19"));

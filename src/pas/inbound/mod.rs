@@ -15,7 +15,7 @@ mod person;
 mod referral;
 mod schedule;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::booking::feed::{Event, Version, Who, Wish};
 use crate::booking::referral::Origin;
@@ -376,12 +376,15 @@ fn stray_lines(reading: &mut Reading<'_>) {
     }
 }
 
+/// A clock that is further ahead than this is wrong: what it dates would go before all that comes until then.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
+
 /// The time of the event, by the first field that says one; MSH-13 tells events of one second apart. A field that says
 /// something else is told of: order hangs on it.
 fn version(reading: &mut Reading<'_>, now: Timestamp) -> Version {
     let mut at: Option<(Timestamp, Written)> = None;
     for place in &reading.dialect.event_time {
-        let said = reading.said_time(place.0);
+        let said = reading.said_time(place.0).filter(|(at, _)| *at <= now + AHEAD_MAX);
         // A day tells nothing of the order within it: a later place that tells the hour of that day is more exact.
         match (&at, said) {
             (Some((_, day)), Some((exact, hour))) if hour.date == day.date => at = Some((exact, hour)),

@@ -9,15 +9,16 @@ use crate::booking::appointment::AppointmentStatus;
 use crate::booking::feed::{SaidBooking, Standing, Wish};
 use crate::booking::identifier::{AppointmentId, Identifier, ReferralId, ServiceId, Ubrn};
 use crate::hl7v2::path::Path;
-use crate::issue::{HL7_SEGMENT_MISSING, HL7_VALUE};
+use crate::issue::{HL7_GROUPS, HL7_SEGMENT_MISSING, HL7_VALUE};
 
 /// System of unique booking reference numbers.
 pub(super) const UBRN: &str = Ubrn::SYSTEM;
 
 /// S12, S13, S14, S18 to S22, S27: made, moved, changed. The event says what; SCH-25 says it more exactly.
 pub(super) fn booked(reading: &mut Reading<'_>) -> Option<Wish> {
-    let said = reading.text(Path::of("SCH-25.1")).or_else(|| reading.text(Path::of("SCH-25.2")));
-    let known = said.and_then(|code| reading.dialect.schedule_status.get(&code.to_ascii_uppercase()).copied());
+    // Some have a code of their own with the name of the table's beside it.
+    let said = ["SCH-25.1", "SCH-25.2"].map(|path| reading.text(Path::of(path)).unwrap_or_default());
+    let known = said.iter().find_map(|code| reading.dialect.schedule_status.get(&code.to_ascii_uppercase()).copied());
     let place = Path::of("SCH-25");
     let status = match known {
         Some(status) => status.appointment(),
@@ -123,12 +124,34 @@ fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
         }
         let explicit = end_at.and_then(|path| Some((path, reading.text(path)?)));
         let end = match explicit {
-            Some((path, text)) => reading.instant(path, &text)?,
+            Some((path, text)) => {
+                let end = reading.instant(path, &text)?;
+                if end < start {
+                    reading.tolerate(&HL7_VALUE, path);
+                }
+                end
+            }
             None => start + length(reading).unwrap_or_default(),
         };
+        one_time(reading, start_at);
         return Some((start, end.max(start)));
     }
     None
+}
+
+/// A series of times in one message is several bookings, of which only one number is said.
+fn one_time(reading: &mut Reading<'_>, at: Path) {
+    let Some(segment) = reading.message.named(at.segment).next() else { return };
+    let start = |repetition| reading.repeated(&segment, at.field, repetition, at.component);
+    let first = start(1);
+    let other = (2..=segment.field(at.field).repetitions()).find(|it| start(*it).is_some_and(|it| Some(it) != first));
+    let further = at.segment == *b"TQ1" && {
+        let starts = reading.named(b"TQ1").into_iter().filter_map(|it| reading.part(&it, at.field, at.component));
+        starts.into_iter().any(|start| Some(start) != first)
+    };
+    if other.is_some() || further {
+        reading.note(&HL7_GROUPS, Path { repetition: other.unwrap_or(1), ..at });
+    }
 }
 
 /// SCH-9 with its unit, or SCH-11.3 (`M30`, or minutes), or AIS-7.

@@ -112,6 +112,18 @@ impl Bench {
         }
     }
 
+    /// What its sender is answered.
+    pub(crate) async fn answer(&self, message: &[u8]) -> Vec<u8> {
+        let prepared = prepare(&self.feed, message.to_vec(), true, None);
+        let accepted = prepared.accepted().to_vec();
+        match self.store.submit(prepared.message, prepared.work).await.unwrap() {
+            Verdict::Accepted { .. } => accepted,
+            Verdict::Refused { answer, .. } | Verdict::Duplicate { answer, .. } | Verdict::Repeated { answer } => {
+                answer.body.unwrap_or_default()
+            }
+        }
+    }
+
     pub(crate) async fn take(&self, message: &[u8]) -> (Vec<String>, String, Option<Decision>) {
         let prepared = prepare(&self.feed, message.to_vec(), true, None);
         let id = prepared.message.id;

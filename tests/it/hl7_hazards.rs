@@ -313,3 +313,13 @@ async fn the_name_of_a_state_counts_where_its_code_is_the_senders_own() {
     bench.take(&message(1, "SIU^S14", &[&sch("202603101000", "Cnl^Canceled"), &ann])).await;
     assert_eq!(held(&bench, "SELECT status FROM appointment"), ["cancelled"]);
 }
+
+/// Many look at the first thing only that an acknowledgement says.
+#[tokio::test]
+async fn what_a_message_is_refused_for_is_said_first() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = format!("PID|1||D1^^^ELSEWHERE^MR~{ANN}^^^NHS^NH~{BOB}^^^NHS^NH||TESTER^ANN||19800101|2");
+    let answer = bench.answer(&message(0, "ADT^A31", &[&pid])).await;
+    let text = String::from_utf8(answer).unwrap();
+    assert!(text.contains("MSA|AE|H0|ONW-6019"), "{text:?}");
+}

@@ -4,7 +4,7 @@
 //! `cargo bench --bench fuzz_hl7 -- 10000000`. Each input goes through the frame codec in pieces, the parser, the
 //! acknowledgement, the mapper of its event (which is any that is taken), the decision about it and the conversion to
 //! FHIR; and with each a notice goes to a hospital, one to a referrer, and resources to HL7 v2. The seeds are
-//! `fixtures/feed/`, `fixtures/pas/` and the load tool's messages; the order is the same in every run. What each mapper
+//! `fixtures/feed/`, `fixtures/pas/` and the load tool's messages; each input is the same in every run. What each mapper
 //! was given and what it made of that is counted. A failure says which input it was, and its file is left behind.
 
 #[path = "fuzz_hl7/outbound.rs"]
@@ -176,6 +176,7 @@ fn damage(bytes: &mut Vec<u8>, numbers: &mut Numbers) {
 /// What became of an input.
 #[derive(Default)]
 struct Tally {
+    slowest: Duration,
     read: u64,
     taken: u64,
     converted: u64,
@@ -190,6 +191,24 @@ struct Tally {
 }
 
 impl Tally {
+    /// Both together.
+    fn with(mut self, other: Self) -> Self {
+        self.slowest = self.slowest.max(other.slowest);
+        self.read += other.read;
+        self.taken += other.taken;
+        self.converted += other.converted;
+        self.decided += other.decided;
+        self.frames += other.frames;
+        self.answers += other.answers;
+        self.batches += other.batches;
+        for (event, (given, made)) in other.mappers {
+            let sum = self.mappers.entry(event).or_default();
+            *sum = (sum.0 + given, sum.1 + made);
+        }
+        other.made.into_iter().for_each(|(name, count)| *self.made.entry(name).or_default() += count);
+        self
+    }
+
     /// An event that is none of those that are taken is given to no mapper.
     fn mapped(&mut self, kind: &str, made: bool) {
         let Some(taken) = EVENTS.iter().find(|taken| taken.event == kind) else { return };
@@ -211,7 +230,7 @@ fn examined(bytes: &[u8], feed: &Feed, numbers: &mut Numbers, tally: &mut Tally)
         tally.read += 1;
         written(&message, decoded.text.as_bytes());
     }
-    let around = Surroundings { sandbox: true, now: Timestamp::UNIX_EPOCH };
+    let around = Surroundings { sandbox: true, now: Timestamp::constant(1_780_000_000, 0) };
     let outcome = read(bytes, &feed.dialect, around);
     assert!(outcome.event.is_some() == (outcome.verdict == Verdict::Accepted) || !outcome.found.is_empty());
     tally.mapped(&outcome.kind, outcome.event.is_some());
@@ -260,7 +279,9 @@ fn framed(bytes: &[u8], numbers: &mut Numbers) -> u64 {
     };
     let at_once = frames(&mut || usize::MAX);
     assert_eq!(frames(&mut || 1 + numbers.below(200)), at_once);
-    assert_eq!(frames(&mut || 1), at_once);
+    if numbers.below(8) == 0 {
+        assert_eq!(frames(&mut || 1), at_once);
+    }
     at_once.len() as u64
 }
 
@@ -310,7 +331,7 @@ fn refusal(alarm: bool) -> Refusal {
 
 fn main() {
     let runs = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(RUNS);
-    let (seeds, mut numbers) = (seeds(), Numbers(0x9E37_79B9_7F4A_7C15));
+    let seeds = seeds();
     let feeds: Vec<Feed> = SHIPPED
         .iter()
         .map(|(name, _)| {
@@ -322,27 +343,41 @@ fn main() {
         })
         .collect();
     let outbound = outbound::Seeds::read(&seeds);
-    let (start, mut slowest, mut tally) = (Instant::now(), Duration::ZERO, Tally::default());
-    for run in 0..runs {
-        let mut text = numbers.one(&seeds).clone();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let start = Instant::now();
+    let (seeds, feeds, outbound) = (&seeds, &feeds, &outbound);
+    let work = |worker: u64| move || worked(seeds, feeds, outbound, (worker..runs).step_by(workers as usize));
+    let tallies: Vec<Tally> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..workers).map(|worker| scope.spawn(work(worker))).collect();
+        all.into_iter().map(|one| one.join().expect("an input failed")).collect()
+    });
+    reported(runs, start.elapsed(), &tallies.into_iter().fold(Tally::default(), Tally::with));
+}
+
+/// These runs, one after the other, each begun by a number of its own: so it is the same however many work.
+fn worked(seeds: &[String], feeds: &[Feed], outbound: &outbound::Seeds, runs: impl Iterator<Item = u64>) -> Tally {
+    let (start, mut tally) = (Instant::now(), Tally::default());
+    for run in runs {
+        let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15 ^ (run + 1).wrapping_mul(0xD134_2543_DE82_EF95));
+        let mut text = numbers.one(seeds).clone();
         for _ in 0..=numbers.below(4) {
-            let other = numbers.one(&seeds);
+            let other = numbers.one(seeds);
             text = change(&text, &mut numbers, other);
         }
         if numbers.below(12) == 0 {
-            let other = numbers.one(&seeds);
+            let other = numbers.one(seeds);
             text = enveloped(&text, other, &mut numbers);
         }
         let mut bytes = text.into_bytes();
         if numbers.below(3) == 0 {
             (0..=numbers.below(4)).for_each(|_| damage(&mut bytes, &mut numbers));
         }
-        let feed = numbers.one(&feeds);
+        let feed = numbers.one(feeds);
         let began = Instant::now();
         let examination = AssertUnwindSafe(|| examined(&bytes, feed, &mut numbers, &mut tally));
         catch_unwind(examination).unwrap_or_else(|_| failed(run, &bytes, "a panic"));
         let input = outbound.input(&mut numbers);
-        let told = AssertUnwindSafe(|| outbound.run(&input, &mut tally.made));
+        let told = AssertUnwindSafe(|| outbound.run(&input, run % 8 == 0, &mut tally.made));
         catch_unwind(told).unwrap_or_else(|_| failed(run, &input.to_bytes(), "a panic on the way out"));
         let mut took = began.elapsed();
         // Others may have had the processor meanwhile: what is slow each time is slow.
@@ -354,7 +389,7 @@ fn main() {
             examined(&bytes, feed, &mut Numbers(numbers.0), &mut Tally::default());
             took = took.min(again.elapsed());
         }
-        slowest = slowest.max(took);
+        tally.slowest = tally.slowest.max(took);
         if TIME_MAX < took {
             failed(run, &bytes, "too slow");
         }
@@ -362,11 +397,11 @@ fn main() {
             eprintln!("{} in {:?}", run + 1, start.elapsed());
         }
     }
-    reported(runs, start.elapsed(), slowest, &tally);
+    tally
 }
 
-fn reported(runs: u64, took: Duration, slowest: Duration, tally: &Tally) {
-    let Tally { read, taken, converted, decided, frames, answers, batches, mappers, made } = tally;
+fn reported(runs: u64, took: Duration, tally: &Tally) {
+    let Tally { slowest, read, taken, converted, decided, frames, answers, batches, mappers, made } = tally;
     println!("{runs} inputs in {took:?}, the slowest {slowest:?}");
     println!("codec: {frames} frames; parser: {read} read; batches: {batches}; acknowledgements: {answers}");
     println!("mappers in: {taken} events made, {decided} applied to an empty store, {converted} converted to FHIR");

@@ -2,6 +2,7 @@
 
 mod health;
 pub mod opening;
+mod pauses;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -11,12 +12,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::health::{Heard, certificates, feeds_health, profiles_health, sources};
 use self::opening::{Missing, open_store};
+use self::pauses::Pauses;
 use crate::bars::reply;
 use crate::booking::command::{Command, PublishSlots};
 use crate::booking::decision::Notice;
@@ -113,7 +116,9 @@ impl App {
         let server =
             Server::start(front, server_settings(&config, listener, &tls, &heartbeats)).map_err(io("https"))?;
         let heard: Heard = channels.iter().map(|_| Arc::new(AtomicI64::new(Timestamp::now().as_second()))).collect();
-        let mllp = listen_mllp(&channels, &heard, &config, &intake, &shutdown, &tracker).await?;
+        let pauses = Pauses::look(&store, &config.mllp).map_err(failed)?;
+        let mllp = listen_mllp(&channels, &heard, &config, &intake, &pauses, (&shutdown, &tracker)).await?;
+        pauses.watch(&shutdown, &tracker);
         let sources = StatusSources {
             certificates: certificates(&tls, &clients, &channels),
             profiles: Some(profiles_health(&library)),
@@ -403,8 +408,8 @@ async fn listen_mllp(
     heard: &Heard,
     config: &Config,
     intake: &Arc<Intake>,
-    shutdown: &CancellationToken,
-    tracker: &TaskTracker,
+    pauses: &Pauses,
+    (shutdown, tracker): (&CancellationToken, &TaskTracker),
 ) -> Result<Vec<(String, SocketAddr)>, AppError> {
     let mut listening = Vec::new();
     for ((channel, tls), heard) in channels.iter().zip(heard) {
@@ -413,6 +418,7 @@ async fn listen_mllp(
         let address = listener.local_addr().map_err(io(&what))?;
         let source = tls.clone().map(|tls| Arc::new(move || Arc::new(tls.config())) as mllp::TlsSource);
         let options = mllp::Options::from_config(channel, &config.system, source);
+        let options = mllp::Options { paused: pauses.of(&channel.name), ..options };
         mllp::listen(listener, options, hl7_handler(channel, heard, config, intake)?, shutdown, tracker);
         listening.push((channel.name.clone(), address));
     }
@@ -427,10 +433,18 @@ fn hl7_handler(
 ) -> Result<mllp::Handler, AppError> {
     let feed = Arc::new(feed(channel, config)?);
     let (intake, heard) = (Arc::clone(intake), Arc::clone(heard));
+    // A bulk load has one place before the writer, however many connections it comes by.
+    let place = channel.bulk.then(|| Arc::new(Semaphore::new(1)));
     Ok(Arc::new(move |message, _peer| {
         heard.store(Timestamp::now().as_second(), Ordering::Relaxed);
-        let (intake, feed) = (Arc::clone(&intake), Arc::clone(&feed));
-        Box::pin(async move { intake.receive_hl7(&feed, message).await })
+        let (intake, feed, place) = (Arc::clone(&intake), Arc::clone(&feed), place.clone());
+        Box::pin(async move {
+            let _turn = match place {
+                Some(place) => place.acquire_owned().await.ok(),
+                None => None,
+            };
+            intake.receive_hl7(&feed, message).await
+        })
     }))
 }
 

@@ -63,7 +63,9 @@
 //! 1. **No appointment of one patient on a referral of another.** Decided in `booking::decide::booking`: a named referral
 //!    must be the proven patient's own. Held by the foreign key `(referral_id, patient_id)` in the schemas of both
 //!    stores. Tests: `nobody_books_on_somebody_elses_referral`,
-//!    `an_appointment_on_another_patients_referral_is_refused`.
+//!    `an_appointment_on_another_patients_referral_is_refused`. Nor does an appointment go from one patient to another: it
+//!    ends, and another one begins (`booking::decide::feed::passing`), so that no id leads to somebody else's. Test:
+//!    `a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_nothing_of_the_other`.
 //! 2. **No appointment without a live referral; at most one current appointment per referral; a slot is sold once.**
 //!    The table [`booking::decide::referral_permits`]; the unique indexes `appointment_referral_once` and
 //!    `appointment_slot_once`. Tests: `one_of_200_gets_the_slot`, `a_slot_is_sold_once`,
@@ -135,7 +137,8 @@
 //!   command line; the synthetic messages serve the load tool, the demo and the tests.
 //! * A success of BaRS keeps no reply body in the ledger. The standard answers a repeat of a success with 409, so the
 //!   body would never be sent again. A refusal is kept whole, because its repeat gets it again.
-//! * Reading is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a number.
+//! * Reading over the API is not audited yet. Every message is in the journal with its caller; a `GET` leaves only a
+//!   number. What the command line shows of messages and letters is ([`store::act`]).
 //! * A record and a person are rows of one table, `patient`. A record that follows no other one stands for its person,
 //!   and a link moves nothing but what hangs on it, which remembers where it came from. So parting needs no copy of what
 //!   was before. Sources that prove the same NHS number with names and dates that agree share one record, as BaRS messages

@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::Decoder;
@@ -63,6 +64,9 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// A connection without a byte for this long is closed; `None`: never, for hospitals are silent all night.
     pub idle_timeout: Option<Duration>,
+    /// Has a person paused it? Then connections are refused, and open ones end after the answer to the message in hand:
+    /// every sender knows what to do about an outage, and not all of them what to do about AR.
+    pub paused: watch::Receiver<bool>,
 }
 
 impl Default for Options {
@@ -79,6 +83,7 @@ impl Default for Options {
             frame_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: None,
+            paused: watch::channel(false).1,
         }
     }
 }
@@ -141,7 +146,8 @@ async fn accept(listener: TcpListener, station: Station, tracker: TaskTracker) {
 
 impl Station {
     fn admit(&self, stream: TcpStream, peer: SocketAddr, tracker: &TaskTracker) {
-        match self.door.enter(peer.ip(), &self.options) {
+        let paused = *self.options.paused.borrow();
+        match if paused { Err("paused") } else { self.door.enter(peer.ip(), &self.options) } {
             Ok(ticket) => {
                 let station = self.clone();
                 tracker.spawn(async move { station.serve(stream, peer, ticket).await });
@@ -189,7 +195,8 @@ impl Station {
     async fn converse(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) -> Result<(), Ending> {
         let mut frames = Frames::new(stream, &self.options);
         let taken = histogram!(metric::ACKNOWLEDGEMENT_SECONDS, "listener" => self.options.name.clone());
-        while let Some(frame) = self.stop.run_until_cancelled(frames.next()).await {
+        let mut paused = self.options.paused.clone();
+        while let Some(frame) = self.next(&mut frames, &mut paused).await {
             let Some(frame) = frame? else { break };
             if is_no_message(&frame) {
                 debug!(listener = self.options.name, %peer, bytes = frame.len(), "A frame without a message");
@@ -202,6 +209,21 @@ impl Station {
             answers.ok_or(Ending::Unhandled)?;
         }
         frames.close(&self.options.name, peer).await
+    }
+
+    /// The next frame; `None`: no more are to be taken.
+    async fn next<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        frames: &mut Frames<'_, S>,
+        paused: &mut watch::Receiver<bool>,
+    ) -> Option<Result<Option<Bytes>, Ending>> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            // Whoever could pause it is gone: it goes on.
+            Ok(_) = paused.wait_for(|paused| *paused) => None,
+            frame = frames.next() => Some(frame),
+        }
     }
 
     /// The answers, after the commit block where one is wanted. What could not be kept has a block, too.

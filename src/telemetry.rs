@@ -65,6 +65,7 @@ pub mod metric {
         gauge FEED_HEARD_SECONDS "onward_feed_heard_seconds" "Time since something was heard on a channel of HL7 v2, by `channel`."
         counter FEED_LEAPS "onward_feed_leaps_total" "Leaps in the count of a sender (MSH-13), by `channel`: messages are missing."
         gauge FEED_QUARANTINED "onward_feed_quarantined" "Messages in quarantine, by `channel`; of very many only the oldest are counted."
+        gauge PAUSED "onward_paused" "1: a person has paused it; by `direction` (`in`: a channel of HL7 v2, `out`: a destination) and `name`."
         gauge CONNECTIONS "onward_connections" "Open connections, by `listener`."
         counter CONNECTIONS_REFUSED "onward_connections_refused_total" "Connections refused, by `listener` and `reason`."
         counter PANICS "onward_panics_total" "Panics: each is a fault of this program."

@@ -102,11 +102,11 @@ impl Seeds {
     }
 
     /// Through every mapper that leads out.
-    pub(crate) fn run(&self, input: &Input, made: &mut Made) {
+    pub(crate) fn run(&self, input: &Input, twice: bool, made: &mut Made) {
         let channel = &self.channels[input.channel];
         if let Ok(notice) = Notice::deserialize(&input.notice) {
             self.hospital(&notice, channel, made);
-            told(notice, input, made);
+            told(notice, input, twice, made);
         } else {
             *made.entry("no notice any more".to_owned()).or_default() += 1;
         }
@@ -167,7 +167,7 @@ fn resources(feed: &[String], dialect: &Dialect) -> Vec<Value> {
 }
 
 /// What a referrer is told is a message whose headers are lines, whatever is known.
-fn told(notice: Notice, input: &Input, made: &mut Made) {
+fn told(notice: Notice, input: &Input, twice: bool, made: &mut Made) {
     let news = if notice.appointment.is_none() { News::Progress } else { input.news };
     let Notice { service, patient, referral, appointment, at, .. } = notice;
     let origin = referral.origin.clone();
@@ -176,7 +176,7 @@ fn told(notice: Notice, input: &Input, made: &mut Made) {
     let original = Some(&input.resource).filter(|_| input.answers);
     let render = || telling::render(&telling, original, Uuid::from_u128(9), "https://onward.test/Id/case");
     let letter = render().expect("there is no message for it");
-    assert_eq!(letter.body, render().unwrap().body, "it is another one each time");
+    assert!(!twice || letter.body == render().unwrap().body, "it is another one each time");
     *made.entry(format!("news: {news:?}")).or_default() += 1;
     let end = memchr::memmem::find(&letter.body, b"\r\n\r\n").expect("headers and a body");
     let head = std::str::from_utf8(&letter.body[..end]).expect("headers are text");

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::Timestamp;
 
 use super::{Channels, Clients};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Windows};
 use crate::outbox::OutboxHandle;
 use crate::outbox::health::{Health, State};
 use crate::profile::current::Current;
 use crate::status::{Certificate, DestinationHealth, FeedHealth, Heartbeats, ProfilesHealth, Source, StatusSources};
 use crate::store::Store;
+use crate::store::act::Direction;
 use crate::tls::{Expiry, ReloadingServer};
 
 /// All but what the callers add.
@@ -24,10 +25,16 @@ pub(super) fn sources(
     api_heartbeats: Heartbeats,
 ) -> StatusSources {
     let outbox = outbox.clone();
+    let windows: Vec<(String, Windows)> =
+        config.destination.iter().map(|it| (it.name.clone(), Windows::read(&it.windows).unwrap_or_default())).collect();
+    let windows = move |name: &str| windows.iter().find(|it| it.0 == name).map(|it| it.1.clone()).unwrap_or_default();
     StatusSources {
         store: Some(Arc::clone(store)),
         database_file: config.store.url.is_none().then(|| config.store.path.clone()),
-        destinations: Box::new(move || outbox.health().into_iter().map(health).collect()),
+        destinations: Box::new(move || {
+            let said = |it: Health| DestinationHealth { windows: windows(&it.destination), ..health(it) };
+            outbox.health().into_iter().map(said).collect()
+        }),
         api_address: Some(https),
         api_heartbeats,
         ..StatusSources::default()
@@ -68,6 +75,7 @@ pub(super) fn feeds_health(
     Box::new(move || {
         let (now, waiting) = (Timestamp::now(), store.feed_list("quarantined", COUNTED_MAX));
         let waiting = waiting.map_err(|error| error.to_string())?;
+        let pauses = store.pauses().map_err(|error| error.to_string())?;
         let health = |(channel, heard): (&config::Mllp, &Arc<AtomicI64>)| {
             let heard = Timestamp::from_second(heard.load(Ordering::Relaxed)).unwrap_or(now);
             let own = || waiting.iter().filter(|row| row.channel == channel.name);
@@ -77,6 +85,10 @@ pub(super) fn feeds_health(
                 silent: channel.is_silent(heard, now),
                 quarantined: own().count(),
                 oldest: own().next().map(|row| row.received_at),
+                paused: pauses
+                    .iter()
+                    .find(|it| it.direction == Direction::In && it.name == channel.name)
+                    .map(|it| it.since),
             }
         };
         Ok(config.mllp.iter().zip(&heard).map(health).collect())
@@ -100,6 +112,8 @@ fn health(it: Health) -> DestinationHealth {
     let down = it.state == State::Down;
     DestinationHealth {
         up: !down,
+        windows: Windows::default(),
+        paused: it.paused,
         since: it.since,
         last_response: it.last_response,
         response_code: it.last_answer,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::patient::{add_identifiers, identifier, put};
 use super::request::{held, held_id, put_moment, put_reference};
 use super::systems;
+use crate::booking::appointment::Appointment;
 use crate::booking::identifier::{Identifier, ReferralId, SlotId};
 use crate::fhir::bundle::{Bundle, Entry};
 use crate::fhir::view::{code_of, instant_at, items, reference_at, str_at};
@@ -61,6 +62,27 @@ impl Booking {
         }
         put_reference(resource, "basedOn", "ServiceRequest", self.based_on.map(|id| id.0));
     }
+}
+
+/// The Appointment of which nothing is known but what the model holds.
+pub fn plain(appointment: &Appointment) -> Value {
+    let mut resource = Map::new();
+    resource.insert("resourceType".to_owned(), "Appointment".into());
+    resource.insert("id".to_owned(), json!(appointment.id.to_string()));
+    let booking = Booking {
+        status: appointment.status.as_str().to_owned(),
+        start: Some(appointment.start),
+        end: Some(appointment.end),
+        description: appointment.description.clone(),
+        cancel_reason: appointment.cancel_reason.clone().filter(|_| appointment.status.has_reason()),
+        identifiers: appointment.identifiers.clone(),
+        based_on: None,
+    };
+    booking.write(&mut resource);
+    resource.insert("created".to_owned(), json!(appointment.created.to_string()));
+    let patient = json!({ "reference": format!("Patient/{}", appointment.patient) });
+    resource.insert("participant".to_owned(), json!([{ "actor": patient, "status": "accepted" }]));
+    Value::Object(resource)
 }
 
 /// The slot that an Appointment names: a Slot of the Bundle by its own id, or `Slot/<id>`.

@@ -255,7 +255,7 @@ impl Parts<'_, '_> {
             cancel_reason: None,
             identifiers: booking.identifiers,
             origin: self.origin(),
-            made_for: None,
+            passed: None,
         })
     }
 }

@@ -37,26 +37,31 @@ pub struct Appointment {
     pub identifiers: Vec<Identifier>,
     /// Where it came from and how to answer.
     pub origin: Origin,
-    /// Whom a referrer made it for, should it have turned out to be somebody else's.
+    /// That a hospital said it was another patient's; not set: nobody ever did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_for: Option<MadeFor>,
+    pub passed: Option<Passed>,
 }
 
-/// For whom a referrer made a booking: the referrer hears of it while it is theirs, and never of anybody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MadeFor {
-    /// Whose it was.
-    pub patient: PatientId,
-    /// The referral that it hung on: what the referrer is told of the booking goes in the order of that one's letters.
-    pub referral: ReferralId,
+/// An appointment never goes from one patient to another: whoever knows its id would read somebody else's by it. Where a
+/// hospital says that it is another patient's, it ends as one that should never have been, and another one begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Passed {
+    /// Of the first one: all that stood for it since, and which stands for it now.
+    #[allow(missing_docs)]
+    To { others: Vec<AppointmentId>, now: AppointmentId },
+    /// Of each of these: the first one.
+    From(AppointmentId),
 }
 
 impl Appointment {
-    /// The same as somebody's whose it turned out to be.
-    pub fn passed_to(self, patient: PatientId) -> Self {
-        let leaves = self.patient != patient && !self.origin.reply_to.is_empty();
-        let made = leaves.then_some(MadeFor { patient: self.patient, referral: self.referral });
-        Self { patient, made_for: self.made_for.or(made), ..self }
+    /// The appointments of other patients that it is known with.
+    pub fn relatives(&self) -> &[AppointmentId] {
+        match &self.passed {
+            None => &[],
+            Some(Passed::To { others, .. }) => others,
+            Some(Passed::From(first)) => std::slice::from_ref(first),
+        }
     }
 }
 

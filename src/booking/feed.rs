@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::appointment::{Appointment, AppointmentStatus};
+use super::appointment::{Appointment, AppointmentStatus, Passed};
 use super::command::{Carried, PublishSlots, Subject};
 use super::duplicate::TwinNeeds;
 use super::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
@@ -349,8 +349,26 @@ impl FeedState {
         bookings.chain(referrals).filter(|(origin, _)| !origin.reply_to.is_empty())
     }
 
-    /// An appointment by its id.
+    /// The appointment that now stands for the one with this id.
     pub fn booking(&self, id: AppointmentId) -> Option<&HeldBooking> {
+        let first = self.first(id)?;
+        match &first.appointment.passed {
+            Some(Passed::To { now, .. }) => self.held(*now),
+            _ => Some(first),
+        }
+    }
+
+    /// The appointment that the one with this id was at first.
+    pub fn first(&self, id: AppointmentId) -> Option<&HeldBooking> {
+        let held = self.held(id)?;
+        match held.appointment.passed {
+            Some(Passed::From(first)) => self.held(first),
+            _ => Some(held),
+        }
+    }
+
+    /// The appointment with this id, whatever stands for it now.
+    pub fn held(&self, id: AppointmentId) -> Option<&HeldBooking> {
         self.bookings.iter().find(|held| held.appointment.id == id)
     }
 }

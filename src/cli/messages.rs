@@ -6,11 +6,14 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::acts::{self, PauseArgs};
 use super::place::Place;
 use super::{CallerFault, print, print_bytes, print_json, table};
 use crate::bars::report::{self, Report};
+use crate::config::Config;
 use crate::fhir::json::{self as reader, Limits};
 use crate::intake::content;
+use crate::store::act::Deed;
 use crate::store::{Answer, FEED_STATES, FeedRow, IssueRow, MessageRow, Page};
 
 mod decide;
@@ -44,6 +47,10 @@ pub enum FeedCommand {
     List(FeedListArgs),
     /// Count messages by state.
     Counts(Place),
+    /// Take nothing by a channel until it is resumed; hospitals keep what they have to say.
+    Pause(PauseArgs),
+    /// Take messages by a channel again.
+    Resume(PauseArgs),
 }
 
 /// What `onward messages feed list` takes.
@@ -96,12 +103,18 @@ impl MessagesCommand {
             Self::Counts(place) => counts(place, json)?,
             Self::Feed(FeedCommand::List(args)) => feed_list(args, json)?,
             Self::Feed(FeedCommand::Counts(place)) => feed_counts(place, json)?,
+            Self::Feed(FeedCommand::Pause(args)) => acts::pause(args, Deed::PauseIn, json, is_channel)?,
+            Self::Feed(FeedCommand::Resume(args)) => acts::pause(args, Deed::ResumeIn, json, is_channel)?,
             Self::Replay(args) => return decide::replay(args, json),
             Self::Skip(args) => return decide::skip(args, json),
             Self::Reroute(args) => return decide::reroute(args, json),
         }
         Ok(0)
     }
+}
+
+fn is_channel(config: &Config, name: &str) -> bool {
+    config.mllp.iter().any(|channel| channel.name == name)
 }
 
 fn list(args: &ListArgs, json: bool) -> anyhow::Result<()> {
@@ -133,6 +146,9 @@ fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
     let found = store.message_show(args.id)?;
     let (row, body, answer) = found.ok_or_else(|| CallerFault(format!("there is no message {}", args.id)))?;
     let feed = store.feed_find(args.id)?;
+    if args.body {
+        acts::view(&*store, Deed::ViewMessage, args.id)?;
+    }
     match (json, args.body) {
         (true, with_body) => {
             let mut document = document(&row, &body, &answer, with_body)?;

@@ -5,6 +5,7 @@
 //! caller's (a wrong argument, file or setting, or a finding), 2 ours or the operator's (the database, the
 //! network, a fault of this program). A reader that has read enough, such as `head`, is no failure.
 
+pub mod acts;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -76,6 +77,8 @@ pub enum Command {
     /// Look at what is to be delivered, and decide about what is stuck.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// List who paused and resumed what, and who looked at the content of messages, newest first.
+    Acts(acts::ActsArgs),
     /// Look at what came in and what became of it.
     #[command(subcommand)]
     Messages(messages::MessagesCommand),
@@ -138,6 +141,7 @@ impl Cli {
             Command::Profiles(command) => command.run(self.json),
             Command::Slots(command) => command.run(self.json),
             Command::Outbox(command) => command.run(self.json),
+            Command::Acts(args) => args.run(self.json),
             Command::Messages(command) => command.run(self.json),
             Command::Hl7(command) => command.run(self.json),
             Command::Load(command) => command.run(self.json),

@@ -5,8 +5,11 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::acts::{self, PauseArgs};
 use super::place::{Place, wait};
 use super::{CallerFault, print, print_json, say, table};
+use crate::config::Config;
+use crate::store::act::Deed;
 use crate::store::{OutboxDepth, OutboxRow, Page, Settlement};
 
 /// Look at what is to be delivered, and decide about what is stuck.
@@ -22,6 +25,10 @@ pub enum OutboxCommand {
     Park(DecideArgs),
     /// Never send letters; later ones about the same patient may go.
     Skip(DecideArgs),
+    /// Send nothing to a destination until it is resumed; letters wait.
+    Pause(PauseArgs),
+    /// Send to a destination again.
+    Resume(PauseArgs),
     /// Count letters by destination and state.
     Counts(Place),
 }
@@ -93,10 +100,16 @@ impl OutboxCommand {
                 let superseded = Settlement::Superseded { reason: args.reason.clone() };
                 settle(&args.place, &args.ids, &superseded, json)?;
             }
+            Self::Pause(args) => acts::pause(args, Deed::PauseOut, json, is_destination)?,
+            Self::Resume(args) => acts::pause(args, Deed::ResumeOut, json, is_destination)?,
             Self::Counts(place) => counts(place, json)?,
         }
         Ok(0)
     }
+}
+
+fn is_destination(config: &Config, name: &str) -> bool {
+    config.destination_find(name).is_some()
 }
 
 fn list(args: &ListArgs, json: bool) -> anyhow::Result<()> {
@@ -127,6 +140,7 @@ fn show(args: &ShowArgs, json: bool) -> anyhow::Result<()> {
     let (_, store) = args.place.open_store()?;
     let found = store.outbox_show(args.id)?;
     let (row, body) = found.ok_or_else(|| CallerFault(format!("there is no letter {}", args.id)))?;
+    acts::view(&*store, Deed::ViewLetter, args.id)?;
     let segments = segments(&body);
     if json {
         let mut document = serde_json::to_value(&row)?;

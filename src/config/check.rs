@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tokio_postgres::config::Host;
 
-use super::{ClientAuth, Config, Destination, DestinationKind, Mllp, System};
+use super::{ClientAuth, Config, Destination, DestinationKind, Mllp, OnRefusal, System, Windows};
 use crate::booking::identifier::OdsCode;
 use crate::issue::Severity;
 use crate::pas::channel::Channel;
@@ -292,6 +292,17 @@ fn check_destination(at: &str, destination: &Destination, findings: &mut Finding
         let setting = format!("{at}.channel.{}", error.path());
         findings.error(setting, error.into_inner().message());
     }
+    if let Err((number, error)) = Windows::read(&destination.windows) {
+        findings.error(format!("{at}.windows[{number}]"), error.to_string());
+    }
+    let day_ms = 86_400_000;
+    findings.error_if(day_ms < destination.gap_min_ms, format!("{at}.gap_min_ms"), "is more than a day");
+    for (name, then) in [("on_ae", destination.on_ae), ("on_ar", destination.on_ar)] {
+        if then == OnRefusal::Skip {
+            let text = "is skip: what the other side refuses it never learns, and no person is asked";
+            findings.warning(format!("{at}.{name}"), text);
+        }
+    }
     let reversed = destination.backoff_max_ms < destination.backoff_min_ms;
     findings.error_if(reversed, format!("{at}.backoff_max_ms"), "is less than backoff_min_ms");
     if let Some(tls) = &destination.tls {
@@ -322,6 +333,9 @@ fn check_referrers(config: &Config, findings: &mut Findings) {
             findings.error_if(!whole, &at, "must be <system>|<value>");
             addresses.push((at, address.as_str()));
         }
+        let unlike = (destination.on_ae, destination.on_ar) != (OnRefusal::Park, OnRefusal::Retry);
+        let text = "is for mllp: a referrer's refusal is always looked at by a person";
+        findings.error_if(bars && unlike, format!("{at}.on_ae"), text);
         let told = config.service.iter().any(|service| service.destination.as_ref() == Some(&destination.name));
         findings.error_if(bars && told, format!("{at}.kind"), "bars is for referrers; services are told by mllp");
     }

@@ -34,8 +34,19 @@ pub struct Destination {
     pub backoff_min_ms: u64,
     /// Longest pause, in milliseconds.
     pub backoff_max_ms: u64,
-    /// How often a message that was answered with AR or CR is sent before a person must look.
+    /// `mllp`: what becomes of a message that is answered with AE or CE. `park`: a person looks, and what is later about
+    /// the same patient waits. `skip`: it is never sent again, which is kept, and what is later goes on. `retry`: as with
+    /// AR.
+    pub on_ae: OnRefusal,
+    /// The same for AR and CR.
+    pub on_ar: OnRefusal,
+    /// How often a message that is answered so, and is to be sent again, is sent before a person must look.
     pub ar_attempts_max: u32,
+    /// Shortest time from one message to the next, in milliseconds, over all connections.
+    pub gap_min_ms: u64,
+    /// When messages are sent, such as `mon-fri 07:00-19:00` and `sat 22:00-06:00` (local time in the United Kingdom);
+    /// none: always. What is under way when a window closes is finished.
+    pub windows: Vec<String>,
     /// How the messages are to look (version, applications, facilities, time zone …); read by `pas`.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub channel: toml::Table,
@@ -56,10 +67,26 @@ impl Default for Destination {
             ack_timeout_ms: 30_000,
             backoff_min_ms: 1_000,
             backoff_max_ms: 300_000,
+            on_ae: OnRefusal::Park,
+            on_ar: OnRefusal::Retry,
             ar_attempts_max: 10,
+            gap_min_ms: 0,
+            windows: Vec::new(),
             channel: toml::Table::new(),
         }
     }
+}
+
+/// What becomes of a message that the other side does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRefusal {
+    /// A person looks; later ones of the same patient wait.
+    Park,
+    /// It is never sent again; later ones go on.
+    Skip,
+    /// It is sent again, later and later, and then parked.
+    Retry,
 }
 
 /// How a destination is spoken to.

@@ -42,6 +42,9 @@ pub struct Mllp {
     pub busy_from_hour: i8,
     /// … until this one (1 to 24).
     pub busy_until_hour: i8,
+    /// A load of many messages that are not urgent, such as a first load or a copy of everything: they are taken one at a
+    /// time over all connections, so that they hold up no other channel.
+    pub bulk: bool,
     /// Say with a commit block that a message is safe, before it is acknowledged (MLLP release 2).
     pub commit_blocks: bool,
     /// How the other side's HL7 differs; read by `pas`.
@@ -66,6 +69,7 @@ impl Default for Mllp {
             silence_max_minutes: 0,
             busy_from_hour: 8,
             busy_until_hour: 18,
+            bulk: false,
             commit_blocks: false,
             channel: toml::Table::new(),
         }

@@ -15,19 +15,21 @@ mod paths;
 mod sections;
 mod system;
 mod validation;
+mod windows;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use check::Finding;
-pub use destination::{ClientTls, Destination, DestinationKind};
+pub use destination::{ClientTls, Destination, DestinationKind, OnRefusal};
 pub use directory::{OrganisationEntry, ServiceEntry};
 pub use https::{ClientAuth, Https};
 pub use mllp::{Mllp, ServerTls};
 pub use sections::{Environment, Index, Log, LogFormat, Retention, Status, Store};
 pub use system::{Fingerprint, FingerprintError, Organisations, System};
 pub use validation::Validation;
+pub use windows::Windows;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -55,6 +55,28 @@ fn a_full_file_is_read_and_shown_again() {
 }
 
 #[test]
+fn nonsense_about_deliveries_is_complained_of() {
+    let found = |settings: &str| -> Vec<String> {
+        let text = FULL.replace("port = 2575", &format!("port = 2575\n{settings}"));
+        let config = read(&text, &[]).unwrap();
+        let about = |it: &Finding| it.to_string().contains("destination[0].") && !it.to_string().contains("tls");
+        config.check().iter().filter(|it| about(it)).map(ToString::to_string).collect()
+    };
+    assert!(found("windows = [\"mon-fri 07:00-19:00\"]\ngap_min_ms = 200\non_ae = \"retry\"").is_empty());
+    for (settings, setting) in [
+        ("windows = [\"sat 08:00-12:00\", \"always\"]", "destination[0].windows[1]"),
+        ("gap_min_ms = 90000000", "destination[0].gap_min_ms"),
+        ("on_ar = \"skip\"", "destination[0].on_ar"),
+        ("kind = \"bars\"\non_ae = \"retry\"", "destination[0].on_ae"),
+    ] {
+        let found = found(settings);
+        assert!(found.iter().any(|it| it.contains(setting)), "{settings}: {found:?}");
+    }
+    let text = FULL.replace("port = 2575", "port = 2575\non_ae = \"ignore\"");
+    assert!(complaint(&text, &[]).contains("on_ae"));
+}
+
+#[test]
 fn what_is_named_like_a_secret_is_masked() {
     let shown = read(&format!("{FULL}api_token = \"hush\""), &[]).unwrap().show();
     assert!(shown.contains(r#"api_token = "***""#) && !shown.contains("hush"), "{shown}");

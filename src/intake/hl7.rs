@@ -149,7 +149,9 @@ pub fn prepare(feed: &Feed, body: Vec<u8>, sandbox: bool, settles: Option<Settle
     let (now, id) = (Timestamp::now(), Uuid::now_v7());
     let outcome = inbound::read(&body, &feed.dialect, Surroundings { sandbox, now });
     let header = Header::read(&body);
-    let problems: Vec<Problem<'_>> = outcome.found.iter().map(problem).collect();
+    let mut problems: Vec<Problem<'_>> = outcome.found.iter().map(problem).collect();
+    // Many look at MSA-3 and the first ERR only: what the message is refused for goes before what was noted by the way.
+    problems.sort_by_key(|problem| problem.lenient);
     let answers = |verdict, problems: &[Problem<'_>]| {
         if outcome.silent { Vec::new() } else { acknowledge(&header, verdict, problems, now) }
     };

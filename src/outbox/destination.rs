@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::backoff::Backoff;
-use crate::config::{self, DestinationKind};
+use crate::config::{self, DestinationKind, OnRefusal, Windows};
 
 /// Another system that letters are delivered to.
 #[derive(Clone, Debug)]
@@ -21,8 +21,16 @@ pub struct Destination {
     pub connections: usize,
     /// Pauses, both of a letter that failed and of a destination that cannot be reached.
     pub backoff: Backoff,
-    /// How often a letter is answered with AR or CR before a person must look.
+    /// What becomes of a letter that is answered with AE or CE.
+    pub on_ae: OnRefusal,
+    /// The same for AR and CR.
+    pub on_ar: OnRefusal,
+    /// How often a letter is answered so, and sent again, before a person must look.
     pub ar_attempts_max: u32,
+    /// Shortest time from one letter to the next.
+    pub gap: Duration,
+    /// When letters are sent.
+    pub windows: Windows,
     /// Longest time between two looks at the outbox: a person may have decided something in another process.
     pub look_interval: Duration,
     /// How long a letter in flight may take to land once the gateway is stopping.
@@ -114,7 +122,11 @@ impl Destination {
             adapter: Adapter::Mllp(peer),
             connections: 4,
             backoff: Backoff::default(),
+            on_ae: OnRefusal::Park,
+            on_ar: OnRefusal::Retry,
             ar_attempts_max: 5,
+            gap: Duration::ZERO,
+            windows: Windows::default(),
             look_interval: Duration::from_secs(1),
             drain: Duration::from_secs(10),
         }
@@ -139,7 +151,12 @@ impl Destination {
                 min: Duration::from_millis(config.backoff_min_ms),
                 max: Duration::from_millis(config.backoff_max_ms),
             },
+            on_ae: config.on_ae,
+            on_ar: config.on_ar,
             ar_attempts_max: config.ar_attempts_max,
+            gap: Duration::from_millis(config.gap_min_ms),
+            // What cannot be read does not pass the check before the start.
+            windows: Windows::read(&config.windows).unwrap_or_default(),
             ..Self::mllp(&config.name, peer)
         }
     }

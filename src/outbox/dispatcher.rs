@@ -23,6 +23,7 @@ use super::health::Pulse;
 use super::machine::{Machine, Moment, Settled};
 use super::outcome::Outcome;
 use super::{https, mllp};
+use crate::store::act::Direction;
 use crate::store::{OutboxRow, Pending, Settlement, Store, StoreError};
 use crate::telemetry::metric;
 
@@ -179,9 +180,15 @@ impl Dispatcher {
     fn settle(&mut self, letter: OutboxRow, outcome: &Outcome) {
         let (now, at) = (self.now(), Timestamp::now());
         let Some(settlement) = self.machine.landed(&letter, outcome, now, at, chance()) else { return };
-        if let Settlement::Parked { failure } = &settlement {
-            let destination = self.name();
-            warn!(destination, letter = letter.id, event = letter.event, error = failure, "A letter needs a person");
+        let (destination, number, event) = (self.name(), letter.id, &letter.event);
+        match &settlement {
+            Settlement::Parked { failure } => {
+                warn!(destination, letter = number, event, error = failure, "A letter needs a person");
+            }
+            Settlement::Superseded { reason } => {
+                warn!(destination, letter = number, event, error = reason, "A letter is skipped");
+            }
+            _ => {}
         }
         let (store, taken) = (self.store.clone(), letter.clone());
         let attempt = move || store.outbox_settle_taken(&taken, settlement.clone());
@@ -210,6 +217,11 @@ async fn fetch(
 ) -> Result<Fetched, StoreError> {
     let read = move || {
         let name = &shared.destination.name;
+        let paused = store.pauses()?.into_iter().find(|it| it.direction == Direction::Out && it.name == *name);
+        shared.pulse.pause(paused.as_ref().map(|pause| pause.since));
+        if paused.is_some() || !shared.destination.windows.is_open(now) {
+            return Ok((Vec::new(), None));
+        }
         Ok((store.outbox_take(name, now, limit, shared.destination.lease())?, store.outbox_next_due(name)?))
     };
     spawn_blocking(read).await.unwrap_or(Err(StoreError::Closed))

@@ -27,6 +27,8 @@ pub struct Health {
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<Timestamp>,
+    /// Since when a person has paused it.
+    pub paused: Option<Timestamp>,
 }
 
 /// What the last attempt showed.
@@ -54,6 +56,7 @@ impl Pulse {
             last_answer: None,
             last_error: None,
             last_error_at: None,
+            paused: None,
         }))
     }
 
@@ -77,6 +80,16 @@ impl Pulse {
             _ if outcome.is_answered() => health.turn(State::Up, now),
             _ => health.turn(State::Down, now),
         }
+    }
+
+    /// Takes note of whether a person has paused it.
+    pub(super) fn pause(&self, since: Option<Timestamp>) {
+        let mut health = self.lock();
+        if health.paused.is_some() != since.is_some() {
+            let (destination, paused) = (health.destination.as_str(), since.is_some());
+            info!(destination, outcome = if paused { "paused" } else { "resumed" }, "A person has decided");
+        }
+        health.paused = since;
     }
 
     fn lock(&self) -> MutexGuard<'_, Health> {

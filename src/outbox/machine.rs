@@ -57,6 +57,8 @@ pub(crate) struct Machine {
     /// Attempts without an answer, in a row.
     failures: u32,
     paused_until: Option<Moment>,
+    /// The next letter goes out at this moment at the earliest.
+    gap_until: Moment,
 }
 
 /// What follows from what the store said of a settlement.
@@ -95,6 +97,7 @@ impl Machine {
             look_from: Moment::ZERO,
             failures: 0,
             paused_until: None,
+            gap_until: Moment::ZERO,
         }
     }
 
@@ -107,6 +110,7 @@ impl Machine {
     pub(crate) fn next_event(&self, now: Moment) -> Moment {
         match self.paused_until {
             Some(until) if until > now => until,
+            _ if self.gap_until > now => self.gap_until,
             _ if self.room(now) == 0 => now + self.destination.look_interval,
             _ if self.stale && self.ready.is_empty() => self.look_from,
             _ => self.look_at,
@@ -116,7 +120,7 @@ impl Machine {
     /// How many more letters may go out now. After a failure it is one at a time until there is an answer.
     fn room(&self, now: Moment) -> usize {
         let paused = self.paused_until.is_some_and(|until| now < until);
-        if paused || self.settling >= SETTLING_MAX {
+        if paused || now < self.gap_until || self.settling >= SETTLING_MAX {
             return 0;
         }
         let idle = self.destination.connections.max(1).saturating_sub(self.flights);
@@ -189,9 +193,10 @@ impl Machine {
         if self.room(now) == 0 {
             return None;
         }
-        let next = self.ready.pop_front();
-        self.flights += usize::from(next.is_some());
-        next
+        let next = self.ready.pop_front()?;
+        self.flights += 1;
+        self.gap_until = now + self.destination.gap;
+        Some(next)
     }
 
     /// An attempt is over; what is to be settled. The key stays busy until that is durable. `chance` is from 0 to 1.
@@ -283,6 +288,19 @@ mod tests {
         assert_eq!(machine.look(later), Some(1), "those that failed together count as one");
         machine.looked(later, at, 1, letters(9), None);
         assert_eq!(launched(&mut machine, later), 1);
+    }
+
+    #[test]
+    fn between_two_letters_is_the_gap_that_the_destination_wants() {
+        let gap = Duration::from_millis(500);
+        let destination = Destination { gap, ..Destination::mllp("pas", Peer::new("localhost", 1)) };
+        let (mut machine, now) = (Machine::new(Arc::new(destination)), Moment::from_secs(9));
+        let limit = machine.look(now).unwrap();
+        machine.looked(now, Timestamp::UNIX_EPOCH, limit, letters(9), None);
+        assert_eq!(launched(&mut machine, now), 1, "though there are four connections");
+        assert_eq!(machine.next_event(now), now + gap);
+        assert_eq!(launched(&mut machine, now + gap - Duration::from_millis(1)), 0);
+        assert_eq!(launched(&mut machine, now + gap), 1);
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! the `outcome` of each attempt; how it speaks is an adapter (HL7 v2: `mllp`; BaRS: `https`). A letter is settled in
 //! the store before the next of its key is sent, and every attempt sends the same bytes, so that a restart at any
 //! moment repeats at worst what the receiver can tell by its control id.
+//!
+//! A destination that a person has paused is asked for nothing: whether it is paused is read from the store together
+//! with what could be sent, so that it holds for all gateways and after a restart.
 
 use std::sync::Arc;
 

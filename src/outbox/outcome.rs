@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::destination::Destination;
+use crate::config::OnRefusal;
 use crate::hl7v2::ack::{Code, Received};
 use crate::store::{OutboxRow, Settlement};
 
@@ -120,20 +121,32 @@ impl Outcome {
         let due_at = || due_after(None);
         Some(match self.clone() {
             Self::Delivered { .. } => Settlement::Delivered,
-            Self::Refused { failure } | Self::Unsendable { failure } => Settlement::Parked { failure },
+            Self::Unsendable { failure } => Settlement::Parked { failure },
+            Self::Refused { failure } => refused(letter, failure, destination.on_ae, destination, due_at()),
             Self::Lost { failure } => Settlement::Retry { failure, due_at: due_at() },
             Self::Failing { failure, after } | Self::Busy { failure, after } => {
                 Settlement::Retry { failure, due_at: due_after(after) }
             }
-            Self::Deferred { failure } => {
-                let (count, failure) = deferrals(letter, &failure, destination.ar_attempts_max);
-                match count >= destination.ar_attempts_max {
-                    true => Settlement::Parked { failure },
-                    false => Settlement::Retry { failure, due_at: due_at() },
-                }
-            }
+            Self::Deferred { failure } => refused(letter, failure, destination.on_ar, destination, due_at()),
             Self::Unreachable { .. } => return None,
         })
+    }
+}
+
+/// What follows from an answer that the letter is not taken.
+fn refused(
+    letter: &OutboxRow,
+    failure: String,
+    then: OnRefusal,
+    destination: &Destination,
+    due_at: Timestamp,
+) -> Settlement {
+    let max = destination.ar_attempts_max;
+    match (then, deferrals(letter, &failure, max)) {
+        (OnRefusal::Park, _) => Settlement::Parked { failure },
+        (OnRefusal::Skip, _) => Settlement::Superseded { reason: format!("{failure}, skipped as configured") },
+        (OnRefusal::Retry, (count, failure)) if max <= count => Settlement::Parked { failure },
+        (OnRefusal::Retry, (_, failure)) => Settlement::Retry { failure, due_at },
     }
 }
 
@@ -192,6 +205,27 @@ pub(super) mod tests {
             (None, "Retry { failure: \"an unknown code 207, attempt 1 of 5\", due_at: 1970-01-01T00:00:01Z }"),
         ] {
             assert_eq!(settled(code, &fresh), expected);
+        }
+    }
+
+    #[test]
+    fn each_destination_has_its_policy() {
+        use OnRefusal::{Park, Retry, Skip};
+        let retry = "Retry { failure: \"AE, attempt 1 of 5\", due_at: 1970-01-01T00:00:01Z }";
+        for (code, on_ae, on_ar, expected) in [
+            (Code::AE, Park, Skip, "Parked { failure: \"AE\" }"),
+            (Code::CE, Skip, Park, "Superseded { reason: \"CE, skipped as configured\" }"),
+            (Code::AE, Retry, Park, retry),
+            (Code::AR, Skip, Park, "Parked { failure: \"AR\" }"),
+            (Code::CR, Park, Skip, "Superseded { reason: \"CR, skipped as configured\" }"),
+        ] {
+            let destination = Destination { on_ae, on_ar, ..Destination::mllp("pas", Peer::new("localhost", 1)) };
+            let outcome = Outcome::of(&Received { code: Some(code), answers: Vec::new(), error: None });
+            let settled = outcome.settlement(&letter(0, None), &destination, Timestamp::UNIX_EPOCH, 0.0);
+            assert_eq!(format!("{:?}", settled.unwrap()), expected);
+            let never = Outcome::Unsendable { failure: "x".into() };
+            let settled = never.settlement(&letter(0, None), &destination, Timestamp::UNIX_EPOCH, 0.0);
+            assert!(matches!(settled, Some(Settlement::Parked { .. })), "what was never sent is looked at");
         }
     }
 

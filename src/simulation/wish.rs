@@ -177,7 +177,7 @@ impl Request {
             description: None,
             cancel_reason: None,
             identifiers: Vec::new(),
-            made_for: None,
+            passed: None,
             origin: self.origin(),
         }
     }

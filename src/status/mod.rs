@@ -32,7 +32,7 @@ use jiff::Timestamp;
 pub use heartbeat::{Heartbeat, Heartbeats};
 pub use report::{Check, Report, State};
 
-use crate::config;
+use crate::config::{self, Windows};
 use crate::store::Store;
 
 /// Asks for something, as often as the sampler likes. It may block; it must not panic to say "bad".
@@ -107,6 +107,8 @@ pub struct FeedHealth {
     pub quarantined: usize,
     /// Since when the oldest of them does.
     pub oldest: Option<Timestamp>,
+    /// Since when a person has paused it.
+    pub paused: Option<Timestamp>,
 }
 
 /// How deliveries to a destination go.
@@ -116,6 +118,10 @@ pub struct DestinationHealth {
     pub name: String,
     /// Did the last attempt succeed? Also true before the first one.
     pub up: bool,
+    /// When it is sent to.
+    pub windows: Windows,
+    /// Since when a person has paused it.
+    pub paused: Option<Timestamp>,
     /// Since when that is so.
     pub since: Timestamp,
     /// When it last answered anything.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::probe::Reading;
 use super::sampler::Knowledge;
 use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth};
-use crate::config;
+use crate::config::{self, Windows};
 use crate::store::OutboxDepth;
 use crate::store::ledger::Ledger;
 
@@ -229,13 +229,17 @@ fn judge_outbox(known: &Knowledge, limits: &config::Status) -> Vec<Check> {
             vec![Check { output: Some(error.clone()), time: Some(*at), ..check }]
         }
         Some(Reading::Known(Ok(depths), _)) => {
-            depths.iter().flat_map(|depth| judge_depth(depth, known.now, limits)).collect()
+            depths.iter().flat_map(|depth| judge_depth(depth, known, limits)).collect()
         }
     }
 }
 
-fn judge_depth(depth: &OutboxDepth, now: Timestamp, limits: &config::Status) -> [Check; 3] {
-    let age_s = depth.oldest.map_or(0, |at| now.duration_since(at).as_secs().max(0));
+/// The time outside of a destination's delivery windows does not count: nothing was to be sent then.
+fn judge_depth(depth: &OutboxDepth, known: &Knowledge, limits: &config::Status) -> [Check; 3] {
+    let destinations = if let Reading::Known(found, _) = &known.destinations { found.as_slice() } else { &[] };
+    let windows = destinations.iter().find(|it| it.name == depth.destination).map(|it| &it.windows);
+    let waited = |at| windows.unwrap_or(&Windows::default()).open_seconds(at, known.now);
+    let age_s = depth.oldest.map_or(0, waited);
     let state = match u64::try_from(age_s).unwrap_or(0) {
         age if limits.undelivered_fail_s < age => State::Fail,
         age if limits.undelivered_warn_s < age => State::Warn,
@@ -279,7 +283,10 @@ fn judge_destinations(known: &Reading<Vec<DestinationHealth>>) -> Vec<Check> {
     match known {
         Reading::Unknown => vec![Check::unknown("destination", "delivery")],
         Reading::Late(since) => vec![Check::late("destination", "delivery", *since)],
-        Reading::Known(destinations, _) => destinations.iter().map(judge_destination).collect(),
+        Reading::Known(destinations, _) => destinations
+            .iter()
+            .flat_map(|it| [judge_destination(it)].into_iter().chain(judge_pause("destination", &it.name, it.paused)))
+            .collect(),
     }
 }
 
@@ -314,8 +321,18 @@ fn judge_feeds(known: &Knowledge) -> Vec<Check> {
             let check = Check::new("feed", "quarantine", State::Fail);
             vec![Check { output: Some(error.clone()), time: Some(*at), ..check }]
         }
-        Some(Reading::Known(Ok(feeds), _)) => feeds.iter().flat_map(|feed| judge_feed(feed, known.now)).collect(),
+        Some(Reading::Known(Ok(feeds), _)) => feeds
+            .iter()
+            .flat_map(|it| judge_feed(it, known.now).into_iter().chain(judge_pause("feed", &it.name, it.paused)))
+            .collect(),
     }
+}
+
+/// What a person paused is a warning for as long as it lasts: it is easily forgotten.
+fn judge_pause(component: &'static str, name: &str, paused: Option<Timestamp>) -> Option<Check> {
+    let since = paused?;
+    let (component_id, output) = (Some(name.to_owned()), Some(format!("a person has paused it at {since:.0}")));
+    Some(Check { component_id, since: Some(since), output, ..Check::new(component, "pause", State::Warn) })
 }
 
 /// A hospital that says nothing on a working day is not well, or cannot be heard.

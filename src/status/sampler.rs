@@ -14,6 +14,7 @@ use super::report::{Report, State, judge};
 use super::{Certificate, DestinationHealth, FeedHealth, ProfilesHealth, Source, StatusSources};
 use crate::booking::index::{Likeness, TaskKind};
 use crate::config;
+use crate::store::act::Direction;
 use crate::store::ledger::{Auditor, Ledger, Standing};
 use crate::store::{OutboxDepth, Store};
 use crate::telemetry::{self, metric};
@@ -209,17 +210,24 @@ fn certificates_source(mut ask: Source<Vec<Certificate>>) -> Source<Vec<Certific
 fn destinations_source(mut ask: Source<Vec<DestinationHealth>>) -> Source<Vec<DestinationHealth>> {
     Box::new(move || {
         let destinations = ask();
-        for DestinationHealth { name, up, .. } in &destinations {
+        for DestinationHealth { name, up, paused, .. } in &destinations {
+            gauge_pause(Direction::Out, name, paused.is_some());
             metrics::gauge!(metric::DESTINATION_UP, "destination" => name.clone()).set(u8::from(*up));
         }
         destinations
     })
 }
 
+fn gauge_pause(direction: Direction, name: &str, paused: bool) {
+    let labels = [("direction", direction.as_str().to_owned()), ("name", name.to_owned())];
+    metrics::gauge!(metric::PAUSED, &labels).set(u8::from(paused));
+}
+
 fn feeds_source(mut ask: Source<Feeds>) -> Source<Feeds> {
     Box::new(move || {
         let feeds = ask();
-        for FeedHealth { name, heard, quarantined, .. } in feeds.iter().flatten() {
+        for FeedHealth { name, heard, quarantined, paused, .. } in feeds.iter().flatten() {
+            gauge_pause(Direction::In, name, paused.is_some());
             let silence = Timestamp::now().duration_since(*heard).as_secs_f64();
             metrics::gauge!(metric::FEED_HEARD_SECONDS, "channel" => name.clone()).set(silence);
             metrics::gauge!(metric::FEED_QUARANTINED, "channel" => name.clone()).set(*quarantined as f64);

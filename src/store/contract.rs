@@ -4,6 +4,7 @@
 //! The rules of the field are not under test here. [`decide`] does as it is told, also what a real decision
 //! never would: what must not be is the store's to refuse.
 
+mod act;
 mod fixture;
 mod ledger;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+pub(crate) use self::act::*;
 pub(crate) use self::fixture::*;
 pub(crate) use self::ledger::*;
 use super::*;
@@ -50,6 +52,7 @@ macro_rules! contract_tests {
             a_letter_parked_while_being_sent_stays_parked
             depth_counts_what_there_is
             every_message_is_in_one_state
+            what_is_paused_is_paused_until_it_is_resumed
             a_long_queue_stays_quick
             dropping_the_future_does_not_drop_the_work
             a_closed_store_says_so

@@ -4,6 +4,7 @@
 //! One submission is one unit: journal entry, state, decision, changes, outbox rows and answer become
 //! durable together or not at all. Many submissions share one transaction and one fsync (group commit).
 
+pub mod act;
 #[cfg(test)]
 mod contract;
 pub mod ledger;
@@ -538,6 +539,14 @@ pub trait Store: Send + Sync {
     fn task_show(&self, id: Uuid) -> Result<Option<TaskRow>, StoreError>;
     /// How many entries of the worklist are open, of each kind and grade.
     fn task_counts(&self) -> Result<Vec<(String, String, u64)>, StoreError>;
+
+    /// Remembers what somebody did at the command line, durably. Refused where it would pause what is paused, or resume
+    /// what is not.
+    fn act(&self, act: act::Act) -> Pending<()>;
+    /// What people did there, newest first.
+    fn act_list(&self, limit: usize) -> Result<Vec<act::Act>, StoreError>;
+    /// What is paused.
+    fn pauses(&self) -> Result<Vec<act::Pause>, StoreError>;
 
     /// How sure it is that it can make things durable; reads no disk.
     fn health(&self) -> Health;

@@ -3,6 +3,8 @@
 //! however much is sent at once, memory is bounded.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -19,6 +21,7 @@ use onward::store::Store;
 use onward::store::sqlite::SqliteStore;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
+use tokio::time::sleep;
 use tokio_util::codec::Framed;
 
 use crate::gateway::{Gateway, Options, fixed_port, somebody};
@@ -108,4 +111,52 @@ async fn fifty_senders_of_a_megabyte_each_take_up_bounded_memory() {
     let memory = memory_peak(gateway.pid());
     println!("{SENDERS} senders of a megabyte each: {before} kB at rest, at most {memory} kB");
     assert!(memory < before + MEMORY_MAX_KB, "{before} kB at rest, {memory} kB");
+}
+
+/// Sends one message after the other on a line of its own until it is told to stop; how many were acknowledged.
+async fn load(port: u16, source: u8, stop: Arc<AtomicBool>) -> u64 {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 2, source], 0))).unwrap();
+    let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap();
+    let mut line = Framed::new(stream, Mllp::default());
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let n = 2 * (1_000_000 * u64::from(source) + count);
+        line.get_mut().write_all(&wrap(&message(n)).unwrap()).await.unwrap();
+        line.next().await.unwrap().unwrap();
+        count += 1;
+    }
+    count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_load_has_one_place_beside_a_live_channel() {
+    let (live, bulk) = (fixed_port(), fixed_port());
+    let options = Options::default().with("mllp.0.listen", format!("127.0.0.1:{live}"));
+    let mut gateway = Gateway::start(options);
+    gateway.kill();
+    let mut file = std::fs::OpenOptions::new().append(true).open(gateway.path("onward.toml")).unwrap();
+    let load_channel = format!("\n[[mllp]]\nname = \"bulk\"\nlisten = \"127.0.0.1:{bulk}\"\nbulk = true\n");
+    std::io::Write::write_all(&mut file, load_channel.as_bytes()).unwrap();
+    gateway.restart();
+    let stop = Arc::new(AtomicBool::new(false));
+    let loads: Vec<_> = (1..=24).map(|source| tokio::spawn(load(bulk, source, stop.clone()))).collect();
+    sleep(Duration::from_millis(500)).await;
+    let before = gateway.document(&["messages", "feed", "counts"])["applied"].as_u64().unwrap();
+    let peer = Peer::new("127.0.0.1", live);
+    let urgent: Vec<_> = (0..100).map(|n| message(2 * n)).collect();
+    let mut answers = 0;
+    send_all(&peer, &urgent, |_, _| answers += 1).await.unwrap();
+    let between = gateway.document(&["messages", "feed", "counts"])["applied"].as_u64().unwrap() - before;
+    stop.store(true, Ordering::Relaxed);
+    let loaded: u64 = join_all(loads).await.into_iter().map(|count| count.unwrap()).sum();
+    assert_eq!(answers, 100);
+    println!("{between} messages while 100 urgent ones were taken, {loaded} of the load in all");
+    // Of 24 senders one is served at a time: as a rule one message for each urgent one, and those of the two counts.
+    assert!(between < 100 + 400, "{between}: the load takes up more than its place");
+    assert_eq!(
+        gateway.document(&["messages", "feed", "counts"])["applied"].as_u64(),
+        Some(100 + loaded),
+        "none is lost"
+    );
 }

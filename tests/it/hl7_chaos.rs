@@ -48,7 +48,7 @@ fn text(number: usize, (event, who, other, which, twist): Step) -> String {
     let named = if twist.is_multiple_of(2) { format!("{referral}^E-RS") } else { String::new() };
     let sch = |status: &str| {
         format!(
-            "SCH|{booking}^RXX|{booking}^RXX||||R|FU|ROUTINE|20|min|^^20^20260310{hour:02}00|||||||||||||||{named}||{status}"
+            "SCH|{booking}^RXX|{booking}^RXX||||R|FU|ROUTINE|20|min|^^20^20260310{hour:02}00||||||||||||||{status}|{named}"
         )
     };
     let rf1 = |status: &str| format!("RF1|{status}|{}|110^T^TFC||O|{referral}^^E-RS|20260215||20260220", 1 + twist % 2);

@@ -92,6 +92,7 @@ fn what_is_read_is_written_again_byte_for_byte() {
 /// A store of its own, and a channel that takes every type.
 pub(crate) struct Bench {
     _dir: tempfile::TempDir,
+    pub(crate) file: PathBuf,
     pub(crate) store: std::sync::Arc<SqliteStore>,
     feed: Feed,
 }
@@ -100,12 +101,26 @@ impl Bench {
     pub(crate) fn new(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { rules: Rules { sandbox: true, ..Rules::default() }, ..Options::default() };
-        let store = SqliteStore::open(&dir.path().join("onward.db"), options, decide).unwrap();
+        let file = dir.path().join("onward.db");
+        let store = SqliteStore::open(&file, options, decide).unwrap();
         let dialect = Dialect::read(&settings.parse().unwrap()).unwrap();
         Self {
             _dir: dir,
+            file,
             store,
             feed: Feed { channel: "pas".into(), organisation: "RAJ".into(), dialect, tell: crate::referrers::nobody() },
+        }
+    }
+
+    /// What its sender is answered.
+    pub(crate) async fn answer(&self, message: &[u8]) -> Vec<u8> {
+        let prepared = prepare(&self.feed, message.to_vec(), true, None);
+        let accepted = prepared.accepted().to_vec();
+        match self.store.submit(prepared.message, prepared.work).await.unwrap() {
+            Verdict::Accepted { .. } => accepted,
+            Verdict::Refused { answer, .. } | Verdict::Duplicate { answer, .. } | Verdict::Repeated { answer } => {
+                answer.body.unwrap_or_default()
+            }
         }
     }
 

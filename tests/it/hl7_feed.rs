@@ -37,7 +37,11 @@ fn messages() -> BTreeMap<String, Vec<u8>> {
 }
 
 fn outcome(message: &[u8]) -> Outcome {
-    read(message, &Dialect::shipped("itk").unwrap(), Surroundings { sandbox: true, now: Timestamp::UNIX_EPOCH })
+    read(
+        message,
+        &Dialect::shipped("itk").unwrap(),
+        Surroundings { sandbox: true, now: Timestamp::constant(1_780_000_000, 0) },
+    )
 }
 
 /// One line: what follows, what is answered, what was found.

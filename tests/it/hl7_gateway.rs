@@ -4,6 +4,7 @@
 use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use onward::hl7v2::ack::{Code, Received};
+use onward::load::client::Client;
 use onward::load::synthetic::{People, Person};
 use onward::outbox::destination::Peer;
 use onward::outbox::mllp::send_all;
@@ -27,7 +28,7 @@ pub(crate) fn siu(event: &str, control: &str, id: &str, person: &Person, start: 
     );
     format!(
         "MSH|^~\\&|PAS|RZ9|ONWARD|X26|{}||SIU^{event}^SIU_S12|{control}|T|2.4|||AL|NE\r\
-         SCH|{id}^ONWARD|HOSP1^RZ9||||REASON^In words|R|N|20|min|^^20^{}^{}|||||||||||||||||{status}\r{pid}\r",
+         SCH|{id}^ONWARD|HOSP1^RZ9||||REASON^In words|R|N|20|min|^^20^{}^{}||||||||||||||{status}\r{pid}\r",
         at(Timestamp::now()),
         at(start),
         at(end)
@@ -169,6 +170,31 @@ fn put_right(control: &str, booking: &str, from: &Person, to: &Person) -> Vec<u8
     .into_bytes()
 }
 
+async fn read(client: &Client, id: &str) -> Value {
+    json(&client.send(Method::GET, &format!("/Appointment/{id}"), headers().read(), None).await.unwrap())
+}
+
+/// What somebody who has the patient's number is told.
+async fn search(client: &Client, person: &Person) -> Vec<Value> {
+    let number = format!("https://fhir.nhs.uk/Id/nhs-number|{}", person.nhs_number.as_str());
+    let path = format!("/Appointment?patient:identifier={}", number.replace('|', "%7C"));
+    let found = json(&client.send(Method::GET, &path, headers().read(), None).await.unwrap());
+    let entries = found["entry"].as_array().unwrap_or_else(|| panic!("{found}"));
+    let found: Vec<Value> = entries.iter().map(|entry| entry["resource"].clone()).collect();
+    assert!(found.iter().all(|it| it["id"].is_string()), "whatever is found can be read: {found:?}");
+    found
+}
+
+fn patient_of(appointment: &Value) -> String {
+    let actors = appointment["participant"].as_array().unwrap().iter();
+    let patient = actors.filter_map(|it| it["actor"]["reference"].as_str()).find(|it| it.starts_with("Patient/"));
+    patient.unwrap_or_else(|| panic!("{appointment}")).to_owned()
+}
+
+fn instant(value: &Value) -> Timestamp {
+    value.as_str().unwrap().parse().unwrap()
+}
+
 /// What waits for the referrers: the status of each Appointment, and the bytes.
 fn told(gateway: &Gateway) -> Vec<(String, String)> {
     let conn = rusqlite::Connection::open(gateway.path("onward.db")).unwrap();
@@ -207,12 +233,31 @@ async fn a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_
         let day = |days: i64| start + SignedDuration::from_hours(24 * days);
         let control = |number: u32| format!("R{round}{number}");
         say(siu("S13", &control(1), &id, &person, day(1), "Booked")).await;
-        // It was the other one's all along.
+        // It was the other one's all along: who knows the id reads that it is nobody's, and nothing of the other.
         let named = if by_own_id { &id } else { &own };
         say(put_right(&control(2), named, &person, &other)).await;
+        let of_person = patient_of(&read(&client, &id).await);
+        let unseen = async |status: &str| {
+            let seen = read(&client, &id).await;
+            assert_eq!((seen["status"].as_str(), patient_of(&seen)), (Some(status), of_person.clone()));
+            assert_eq!(instant(&seen["start"]), day(1), "it is not told when the other one is expected");
+        };
+        unseen("entered-in-error").await;
+        let others = search(&client, &other).await;
+        assert_eq!((others.len(), others[0]["status"].as_str()), (1, Some("booked")));
+        assert!(others[0]["id"] != *id && patient_of(&others[0]) != of_person);
+        assert!(!others[0].to_string().contains(&*referral) && others[0]["description"].is_null());
         say(siu("S13", &control(3), &id, &other, day(2), "Booked")).await;
+        unseen("entered-in-error").await;
+        let id_of_other = others[0]["id"].as_str().unwrap();
+        assert_eq!(instant(&read(&client, id_of_other).await["start"]), day(2));
         // No, it was not.
         say(put_right(&control(4), named, &other, &person)).await;
+        let seen = read(&client, &id).await;
+        assert_eq!((seen["status"].as_str(), patient_of(&seen)), (Some("booked"), of_person.clone()));
+        assert_eq!(instant(&seen["start"]), day(2));
+        let left = read(&client, id_of_other).await;
+        assert_eq!((left["status"].as_str(), patient_of(&left)), (Some("entered-in-error"), patient_of(&others[0])));
         say(siu("S15", &control(5), &id, &person, day(2), "Cancelled")).await;
         let letters = told(&gateway).split_off(before);
         let statuses: Vec<_> = letters.iter().map(|(status, _)| status.as_str()).collect();
@@ -228,4 +273,57 @@ async fn a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_
     }
     let counts = gateway.document(&["messages", "feed", "counts"]);
     assert_eq!((&counts["applied"], &counts["quarantined"]), (&10.into(), &Value::Null));
+}
+
+/// A referrer's booking was written down by the hospital a second time; the one that is left is the hospital's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_referrers_booking_goes_on_when_the_hospital_gives_up_its_number_for_another() {
+    let gateway = Gateway::start(Options::default());
+    let client = gateway.client();
+    let people = People::new(43);
+    for (round, other_is_known) in [true, false].into_iter().enumerate() {
+        let person = people.next();
+        let referral = post(&client, headers().write(), &bundles().referral(&person, Timestamp::now())).await;
+        let referral = resource_id(&referral, "ServiceRequest").unwrap();
+        let slot = free_slots(&client, 14).await.pop().unwrap();
+        let booking = bundles().booking(&person, &slot, Some(&referral), Timestamp::now());
+        let id = resource_id(&post(&client, headers().write(), &booking).await, "Appointment").unwrap();
+        let start: Timestamp = slot.start.parse().unwrap();
+        let day = |days: i64| start + SignedDuration::from_hours(24 * days);
+        let before = told(&gateway).len();
+        let say = async |number: u32, message: Vec<u8>, own: &str| {
+            let message = String::from_utf8(message).unwrap().replace("HOSP1^RZ9", &format!("{own}{round}^RZ9"));
+            let message = message.replace("CONTROL", &format!("M{round}{number}"));
+            assert_eq!(code(&send(&gateway, &[message.into_bytes()]).await[0]), Some(Code::CA));
+        };
+        say(1, siu("S13", "CONTROL", &id, &person, start, "Booked"), "FIRST").await;
+        if other_is_known {
+            say(2, siu("S12", "CONTROL", "", &person, day(2), "Booked"), "SECOND").await;
+        }
+        let second = search(&client, &person).await.into_iter().find(|it| it["id"] != *id);
+        assert_eq!(second.is_some(), other_is_known);
+        let merge = String::from_utf8(put_right("CONTROL", "FIRST", &person, &person)).unwrap();
+        let merge =
+            merge.replace("^^^RZ9^VN", &format!("{round}^^^RZ9^VN")).replace("ADT^A44^ADT_A43", "ADT^A42^ADT_A39");
+        let visit = format!("PV1|1|O|||||||||||||||||SECOND{round}^^^RZ9^VN\r");
+        say(3, (merge + &visit).into_bytes(), "").await;
+        let seen = read(&client, &id).await;
+        assert_eq!(seen["status"], "booked", "there is an appointment, and it is this one");
+        assert_eq!(instant(&seen["start"]), if other_is_known { day(2) } else { start });
+        if let Some(second) = second {
+            assert_eq!(read(&client, second["id"].as_str().unwrap()).await["status"], "entered-in-error");
+        }
+        // What is said of the number that is left is said of it.
+        say(4, siu("S13", "CONTROL", "", &person, day(3), "Booked"), "SECOND").await;
+        assert_eq!(instant(&read(&client, &id).await["start"]), day(3));
+        say(5, siu("S15", "CONTROL", "", &person, day(3), "Cancelled"), "SECOND").await;
+        assert_eq!(read(&client, &id).await["status"], "cancelled");
+        let letters = told(&gateway).split_off(before);
+        let statuses: Vec<_> = letters.iter().map(|(status, _)| status.as_str()).collect();
+        // The hospital's first word said how long it takes.
+        let all = ["booked", "booked", "booked", "cancelled"];
+        assert_eq!(statuses, all[usize::from(!other_is_known)..]);
+    }
+    let counts = gateway.document(&["messages", "feed", "counts"]);
+    assert_eq!((&counts["applied"], &counts["quarantined"]), (&9.into(), &Value::Null));
 }

@@ -17,6 +17,10 @@ fn pid(number: &str, nhs: &str, birth: &str) -> String {
     format!("PID|1||{number}^^^RXX^MR{nhs}||TESTER^ANN^^^^^L||{birth}|2{}NSTS01", "|".repeat(24))
 }
 
+fn sch(start: &str, status: &str) -> String {
+    format!("SCH|OP1^RXX|OP1^RXX||||R^Reason|FU^Follow up|ROUTINE|20|min|^^20^{start}||||||||||||||{status}")
+}
+
 const ANN: &str = "9990000018";
 const BOB: &str = "9990000026";
 const NOBODY: &str = "nothing wrong";
@@ -130,6 +134,73 @@ fn hazards() -> Vec<Hazard> {
             NOBODY,
         ),
         (
+            "two merges in one message",
+            two(),
+            message(2, "ADT^A40", &[evn, &ann(), "MRG|D7^^^RXX^MR", &pid("D2", "", "19800101"), "MRG|D8^^^RXX^MR"]),
+            "AE",
+            "ONW-6038",
+        ),
+        (
+            "one patient's two old numbers, each with the patient",
+            known(),
+            message(2, "ADT^A40", &[evn, &ann(), "MRG|D7^^^RXX^MR", &ann(), "MRG|D8^^^RXX^MR"]),
+            "AA",
+            NOBODY,
+        ),
+        (
+            "a group's appointment",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603101000", "Booked"), &ann(), "RGS|1", &bob()]),
+            "AE",
+            "ONW-6038",
+        ),
+        (
+            "two visits move at once",
+            known(),
+            message(
+                2,
+                "ADT^A45",
+                &[evn, &ann(), "MRG|D2^^^RXX^MR||||OP1^^^RXX", pv1, "MRG|D2^^^RXX^MR||||OP2^^^RXX", pv1],
+            ),
+            "AE",
+            "ONW-6038",
+        ),
+        (
+            "a series of appointments under one number",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603101000^202603101020~^^20^202603171000", "Booked"), &ann()]),
+            "AE",
+            "ONW-6038",
+        ),
+        (
+            "an appointment that ends before it begins",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603101000^202603100900", "Booked"), &ann()]),
+            "AA",
+            "ONW-6004",
+        ),
+        (
+            "accounts become one",
+            known(),
+            message(2, "ADT^A35", &[evn, &ann(), "MRG|D1^^^RXX^MR||A7^^^RXX^AN"]),
+            "AA",
+            NOBODY,
+        ),
+        (
+            "an appointment on a day without an hour",
+            known(),
+            message(2, "SIU^S12", &[&sch("20260310", "Booked"), &ann()]),
+            "AE",
+            "ONW-6004",
+        ),
+        (
+            "a state of a booking that nobody knows",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603101000", "Frobnicated"), &ann()]),
+            "AA",
+            "ONW-6004",
+        ),
+        (
             "a time that the clocks went over",
             known(),
             message(2, "ADT^A05", &[evn, &ann(), pv1, "PV2||||||||20260329013000"]),
@@ -160,4 +231,95 @@ async fn what_breaks_receivers_is_kept_with_a_reason_or_taken_without_a_guess() 
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn held(bench: &Bench, sql: &str) -> Vec<String> {
+    let conn = rusqlite::Connection::open(&bench.file).unwrap();
+    let mut select = conn.prepare(sql).unwrap();
+    let rows = select.query_map((), |row| row.get::<_, String>(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// Hospitals that share a feed may call their authorities by universal ids alone.
+#[tokio::test]
+async fn the_same_number_of_two_authorities_is_two_patients() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = |oid: &str, name: &str| format!("PID|1||4711^^^&{oid}&ISO^MR||{name}^ANN^^^^^L||19800101|2");
+    for (minute, oid, name) in [(0, "1.2.3.1", "ABEL"), (1, "1.2.3.2", "BAKER"), (2, "1.2.3.1", "ABLE")] {
+        assert_eq!(bench.take(&message(minute, "ADT^A31", &[&pid(oid, name)])).await.0, ["AA"]);
+    }
+    let names = held(&bench, "SELECT family FROM patient ORDER BY family");
+    assert_eq!(names, ["able", "baker"], "each keeps what was said of it");
+}
+
+/// A check digit of two digits beside a hospital's own number proves nothing about the NHS number.
+#[tokio::test]
+async fn a_check_digit_is_no_status_of_the_nhs_number() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = |own: &str, nhs: &str| format!("PID|1||{own}^^^RXX^MR~{ANN}{nhs}^^^NHS^NH||TESTER^ANN^^^^^L||19800101|2");
+    bench.take(&message(0, "ADT^A28", &[&pid("D1^01^M97", "")])).await;
+    let proven = "SELECT nhs_number FROM patient WHERE nhs_number IS NOT NULL";
+    assert!(held(&bench, proven).is_empty());
+    bench.take(&message(1, "ADT^A31", &[&pid("D1^01^M97", "^01")])).await;
+    assert_eq!(held(&bench, proven), [ANN], "beside the NHS number it is its status");
+}
+
+/// Of two events of one day the later one is known by its hour, also where a field before says the day only.
+#[tokio::test]
+async fn a_day_does_not_put_an_event_before_those_of_its_morning() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = |name: &str| format!("PID|1||D1^^^RXX^MR||{name}^ANN^^^^^L||19800101|2");
+    bench.take(&message(0, "ADT^A28", &["EVN||20260301090000", &pid("BEFORE")])).await;
+    bench.take(&message(9, "ADT^A31", &["EVN||20260301090900||||20260301", &pid("AFTER")])).await;
+    bench.take(&message(5, "ADT^A31", &["EVN||20260301090500", &pid("BETWEEN")])).await;
+    assert_eq!(held(&bench, "SELECT family FROM patient"), ["after"]);
+}
+
+/// What is said of a booking that is over does not bring it back.
+#[tokio::test]
+async fn a_change_to_a_cancelled_booking_leaves_it_cancelled() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let ann = pid("D1", ANN, "19800101");
+    for (minute, event, status) in
+        [(0, "SIU^S12", "Booked"), (1, "SIU^S15", "Cancelled"), (2, "SIU^S14", "Cancelled"), (3, "SIU^S14", "Dc")]
+    {
+        bench.take(&message(minute, event, &[&sch("202603101000", status), &ann])).await;
+    }
+    assert_eq!(held(&bench, "SELECT status FROM appointment"), ["cancelled"]);
+}
+
+/// A clock that is years ahead must not silence all that comes until then.
+#[tokio::test]
+async fn an_event_of_the_future_does_not_go_before_all_that_comes_until_then() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = |name: &str| format!("PID|1||D1^^^RXX^MR||{name}^ANN^^^^^L||19800101|2");
+    let ahead = |message: Vec<u8>| String::from_utf8(message).unwrap().replace("|20260301", "|20990301").into_bytes();
+    let (codes, found, _) = bench.take(&ahead(message(0, "ADT^A28", &["EVN||20260301090000", &pid("FIRST")]))).await;
+    assert_eq!(codes, ["AA"]);
+    assert!(found.starts_with("ONW-6004,ONW-6004"), "both times are told of: {found}");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(1);
+    let now = later.strftime("%Y%m%d%H%M%S+0000");
+    bench.take(&message(1, "ADT^A31", &[&format!("EVN||{now}"), &pid("LATER")])).await;
+    assert_eq!(held(&bench, "SELECT family FROM patient"), ["later"]);
+}
+
+/// A code of the sender's own with the name of the table's beside it.
+#[tokio::test]
+async fn the_name_of_a_state_counts_where_its_code_is_the_senders_own() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let ann = pid("D1", ANN, "19800101");
+    let (_, found, _) = bench.take(&message(0, "SIU^S12", &[&sch("202603101000", "Sch^Scheduled"), &ann])).await;
+    assert_eq!(found, "");
+    bench.take(&message(1, "SIU^S14", &[&sch("202603101000", "Cnl^Canceled"), &ann])).await;
+    assert_eq!(held(&bench, "SELECT status FROM appointment"), ["cancelled"]);
+}
+
+/// Many look at the first thing only that an acknowledgement says.
+#[tokio::test]
+async fn what_a_message_is_refused_for_is_said_first() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let pid = format!("PID|1||D1^^^ELSEWHERE^MR~{ANN}^^^NHS^NH~{BOB}^^^NHS^NH||TESTER^ANN||19800101|2");
+    let answer = bench.answer(&message(0, "ADT^A31", &[&pid])).await;
+    let text = String::from_utf8(answer).unwrap();
+    assert!(text.contains("MSA|AE|H0|ONW-6019"), "{text:?}");
 }

@@ -25,11 +25,11 @@ fn pid(number: &str, nhs: &str, name: &str, phone: &str) -> String {
     let nhs = if nhs.is_empty() { String::new() } else { format!("~{nhs}^^^NHS^NH") };
     let status = if nhs.is_empty() { "" } else { "NSTS01" };
     let phone = if phone.is_empty() { String::new() } else { format!("{phone}^PRN^PH") };
-    format!("PID|1||{number}^^^RXX^MR{nhs}||{name}^ANN^^^^^L||19800101|2|||||{phone}|||||||||||||||||||{status}")
+    format!("PID|1||{number}^^^RXX^MR{nhs}||{name}^ANN^^^^^L||19800101|2|||||{phone}||||||||||||||||{status}")
 }
 
 fn sch(id: &str, start: &str, status: &str) -> String {
-    format!("SCH|{id}^RXX|{id}^RXX||||R^Reason|FU^Follow up|ROUTINE|20|min|^^20^{start}|||||||||||||||||{status}")
+    format!("SCH|{id}^RXX|{id}^RXX||||R^Reason|FU^Follow up|ROUTINE|20|min|^^20^{start}||||||||||||||{status}")
 }
 
 const ANN: &str = "9990000018";
@@ -129,13 +129,20 @@ fn held(file: &Path) -> Value {
         .collect();
     people.sort_by_key(ToString::to_string);
     let owner = |it: &Value| names.get(it["patient"].as_str().unwrap()).cloned().unwrap_or("nobody in use".to_owned());
-    let mut bookings: Vec<Value> = all("SELECT model FROM appointment")
+    // What was another patient's in truth is nobody's appointment, whether or not it was known as one first.
+    let mut appointments = all("SELECT model FROM appointment");
+    let (passed, appointments): (Vec<Value>, Vec<Value>) =
+        appointments.drain(..).partition(|it| it["passed"]["to"]["now"].as_str().is_some_and(|now| it["id"] != *now));
+    assert!(passed.iter().all(|it| ["entered-in-error", "cancelled"].contains(&it["status"].as_str().unwrap())));
+    let hung = |it: &&Value| passed.iter().all(|passed| passed["referral"] != it["id"]);
+    let mut bookings: Vec<Value> = appointments
         .iter()
         .map(|it| json!([it["identifiers"], it["status"], it["start"], it["end"], it["cancel_reason"], owner(it)]))
         .collect();
     bookings.sort_by_key(ToString::to_string);
     let mut referrals: Vec<Value> = all("SELECT model FROM referral")
         .iter()
+        .filter(hung)
         .map(|it| json!([it["ubrn"], it["status"], it["priority"], owner(it)]))
         .collect();
     referrals.sort_by_key(ToString::to_string);

@@ -10,9 +10,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt};
+use onward::config::Windows;
 use onward::hl7v2::ack::{Code, Received, Reply};
 use onward::hl7v2::frame::{Mllp, wrap};
 use onward::hl7v2::header::Header;
+use onward::outbox::destination::Destination;
+use onward::pas::simulator::{self, Answer, Reaction, ReceivedMessage, Simulator};
 use onward::store::OutboxState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -454,8 +457,7 @@ receivers! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_refuses_one_for_ever_is_asked_once_and_gets_all_of_the_others() {
-    use onward::pas::simulator::{self, Answer, Reaction, Simulator};
-    let refuse = |it: &simulator::ReceivedMessage| {
+    let refuse = |it: &ReceivedMessage| {
         Reaction::answer(Answer::Code(if it.control_id == control_id(2, 1) { Code::AE } else { Code::AA }))
     };
     let peer = Simulator::start("127.0.0.1:0".parse().unwrap(), simulator::Options::reacting(refuse)).await.unwrap();
@@ -467,4 +469,70 @@ async fn a_receiver_that_refuses_one_for_ever_is_asked_once_and_gets_all_of_the_
     sleep(Duration::from_millis(400)).await;
     assert_eq!((world.row(2, 1).attempts, world.row(2, 2).attempts), (1, 0));
     assert_eq!((peer.counts().messages, peer.counts().repeats), (6 * 4 - 2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_receiver_refuses_is_skipped_or_sent_again_where_the_destination_says_so() {
+    use onward::config::OnRefusal::{Park, Retry, Skip};
+    // One letter is refused, for ever or three times; what becomes of it, how often it was sent, and how many come through.
+    for (code, times, (on_ae, on_ar), state, sent, delivered) in [
+        (Code::AE, u64::MAX, (Skip, Retry), OutboxState::Superseded, 1, 5),
+        (Code::AR, u64::MAX, (Park, Skip), OutboxState::Superseded, 1, 5),
+        (Code::AE, 3, (Retry, Retry), OutboxState::Delivered, 4, 6),
+        (Code::CE, u64::MAX, (Retry, Retry), OutboxState::Parked, 5, 4),
+        (Code::AR, u64::MAX, (Park, Park), OutboxState::Parked, 1, 4),
+    ] {
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = asked.clone();
+        let react = move |it: &ReceivedMessage| {
+            let refuses = it.control_id == control_id(2, 0) && counted.fetch_add(1, Ordering::Relaxed) < times;
+            Reaction::answer(Answer::Code(if refuses { code } else { Code::AA }))
+        };
+        let pas = Simulator::start(([127, 0, 0, 1], 0).into(), simulator::Options::reacting(react)).await.unwrap();
+        let mut world = World::new();
+        world.write(&all(3, 2)).await;
+        world.start(Destination { on_ae, on_ar, ar_attempts_max: 5, ..destination(pas.addr) });
+        let settled = |it: &World| it.row(2, 0).state == state && it.count(OutboxState::Delivered) == delivered;
+        world.until("each is settled", settled).await;
+        let row = world.row(2, 0);
+        assert_eq!(asked.load(Ordering::Relaxed), sent, "{code:?}");
+        if state == OutboxState::Superseded {
+            assert_eq!(row.failure, Some(format!("{}, skipped as configured", code.as_str())), "it is kept why");
+        }
+        world.stop().await;
+        pas.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_gets_its_gap_and_nothing_outside_of_its_windows() {
+    let arrivals = Arc::new(Mutex::new(Vec::new()));
+    let seen = arrivals.clone();
+    let react = move |_: &ReceivedMessage| {
+        seen.lock().unwrap().push(Instant::now());
+        Reaction::answer(Answer::Code(Code::AA))
+    };
+    let pas = Simulator::start(([127, 0, 0, 1], 0).into(), simulator::Options::reacting(react)).await.unwrap();
+    let mut world = World::new();
+    world.write(&all(8, 1)).await;
+    // A day that is neither today nor yesterday, wherever the test runs.
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let today = usize::from(
+        jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).weekday().to_monday_zero_offset().unsigned_abs(),
+    );
+    let closed = Windows::read(&[format!("{} 00:00-24:00", days[(today + 3) % 7])]).unwrap();
+    world.start(Destination { windows: closed, ..destination(pas.addr) });
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!((arrivals.lock().unwrap().len(), world.count(OutboxState::Queued)), (0, 8), "the window is closed");
+    world.stop().await;
+    let open = Windows::read(&["mon-sun 00:00-24:00".to_owned()]).unwrap();
+    let gap = Duration::from_millis(150);
+    world.start(Destination { windows: open, gap, connections: 4, ..destination(pas.addr) });
+    world.until_delivered(8).await;
+    let arrivals = arrivals.lock().unwrap().clone();
+    let whole = arrivals[7] - arrivals[0];
+    // A busy machine may be late, and never early.
+    assert!(gap * 7 - gap / 10 <= whole && whole < gap * 7 * 3, "{whole:?}");
+    world.stop().await;
+    pas.stop().await;
 }

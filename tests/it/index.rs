@@ -79,7 +79,7 @@ pub(crate) fn message(minute: u32, event: &str, segments: &[&str]) -> String {
 
 fn booked(minute: u32, booking: &str, who: &Who) -> String {
     let start = "202603100900";
-    let sch = format!("SCH|{booking}^RXX|{booking}^RXX||||R|FU|ROUTINE|20|min|^^20^{start}|||||||||||||||||Booked");
+    let sch = format!("SCH|{booking}^RXX|{booking}^RXX||||R|FU|ROUTINE|20|min|^^20^{start}||||||||||||||Booked");
     message(minute, "SIU^S12", &[&sch, &who.pid()])
 }
 

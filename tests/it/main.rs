@@ -37,6 +37,7 @@ mod mutations;
 mod necessity;
 mod outbox;
 mod packages;
+mod pauses;
 mod postgres_server;
 mod race;
 mod referrers;

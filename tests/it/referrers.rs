@@ -87,7 +87,7 @@ fn appointment(status: AppointmentStatus) -> Appointment {
         cancel_reason: Some("In words".into()).filter(|_| status == AppointmentStatus::Cancelled),
         identifiers: Vec::new(),
         origin: origin(),
-        made_for: None,
+        passed: None,
     }
 }
 

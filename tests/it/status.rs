@@ -18,6 +18,7 @@ use onward::booking::referral::Referral;
 use onward::booking::service::Service;
 use onward::config;
 use onward::status::{Certificate, DestinationHealth, FeedHealth, Heartbeat, StatusServer, StatusSources};
+use onward::store::act::{Act, Pause};
 use onward::store::*;
 use serde_json::Value;
 use uuid::Uuid;
@@ -60,6 +61,15 @@ impl Store for FakeStore {
         Ok(self.depth.lock().unwrap().clone())
     }
     fn submit(&self, _: Message, _: Work) -> Pending<Verdict> {
+        unimplemented!()
+    }
+    fn act(&self, _: Act) -> Pending<()> {
+        unimplemented!()
+    }
+    fn act_list(&self, _: usize) -> Outcome<Vec<Act>> {
+        unimplemented!()
+    }
+    fn pauses(&self) -> Outcome<Vec<Pause>> {
         unimplemented!()
     }
     fn first_answer(&self, _: &str) -> Outcome<Option<(Uuid, bool, Answer)>> {
@@ -240,6 +250,8 @@ fn destination(name: &str, up: bool) -> DestinationHealth {
     DestinationHealth {
         name: name.into(),
         up,
+        windows: Default::default(),
+        paused: None,
         since: Timestamp::now(),
         last_response: None,
         response_code: Some("AA".into()),
@@ -421,7 +433,7 @@ fn a_feed_that_is_silent_and_what_waits_for_a_person_are_told() {
     ] {
         let feed = move || {
             let heard = Timestamp::now() - SignedDuration::from_mins(45);
-            Ok(vec![FeedHealth { name: "pas-feed".into(), heard, silent, quarantined, oldest: None }])
+            Ok(vec![FeedHealth { name: "pas-feed".into(), heard, silent, quarantined, oldest: None, paused: None }])
         };
         let (_house, server) = House::new().with(|sources| sources.feeds = Some(Box::new(feed))).open();
         let found = await_status(&server, |found| found["checks"]["feed:silence"][0]["observedValue"] == 45);

@@ -9,8 +9,7 @@ use crate::index::{Fresh, PRIYA, Who, count, fresh, message, send, send_at, task
 
 /// The appointment of this number with somebody, at this time of a day and in this clinic.
 fn booked(minute: u32, event: &str, number: &str, who: &Who, (time, clinic): (&str, &str)) -> String {
-    let sch =
-        format!("SCH|{number}^RXX|{number}^RXX||||R|FU|ROUTINE|20|min|^^20^20260310{time}|||||||||||||||||Booked");
+    let sch = format!("SCH|{number}^RXX|{number}^RXX||||R|FU|ROUTINE|20|min|^^20^20260310{time}||||||||||||||Booked");
     let ail = format!("AIL|1|A|{clinic}^^^RXX");
     message(minute, event, &[&sch, &who.pid(), "RGS|1|A", &ail])
 }

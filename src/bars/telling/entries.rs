@@ -155,7 +155,7 @@ impl Entries {
         for (_, resource) in &mut self.list {
             prune(resource, &known);
             if str_at(resource, "meta.lastUpdated").is_none() {
-                resource["meta"]["lastUpdated"] = json!(at);
+                put_meta(resource, "lastUpdated", json!(at));
             }
         }
     }
@@ -342,7 +342,7 @@ impl<'a> Parts<'a> {
         }
         resource["subject"] = json!({ "reference": patient });
         // What the profile of requests asks for is not all in an answer.
-        resource["meta"]["profile"] = json!([REQUEST_PROFILE]);
+        put_meta(&mut resource, "profile", json!([REQUEST_PROFILE]));
         (url, changed(resource, self))
     }
 
@@ -437,8 +437,16 @@ const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason
 
 /// It is newer than what it was made of.
 fn changed(mut resource: Value, parts: &Parts<'_>) -> Value {
-    resource["meta"]["lastUpdated"] = json!(parts.telling.at.to_string());
+    put_meta(&mut resource, "lastUpdated", json!(parts.telling.at.to_string()));
     resource
+}
+
+/// What others sent may have anything in its place.
+fn put_meta(resource: &mut Value, name: &str, value: Value) {
+    if resource["meta"].as_object().is_none() {
+        resource["meta"] = json!({});
+    }
+    resource["meta"][name] = value;
 }
 
 fn minutes(appointment: &Appointment) -> i64 {

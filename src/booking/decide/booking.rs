@@ -228,7 +228,7 @@ fn kept(held: &Appointment, new: &Appointment) -> Appointment {
         created: held.created,
         status: held.status,
         origin: newer_origin(&held.origin, &new.origin),
-        made_for: held.made_for,
+        passed: held.passed.clone(),
         ..new.clone()
     }
 }

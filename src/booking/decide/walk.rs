@@ -496,7 +496,7 @@ impl Scene<'_> {
             cancel_reason: None,
             identifiers: Vec::new(),
             origin: self.origin(),
-            made_for: None,
+            passed: None,
         }
     }
 

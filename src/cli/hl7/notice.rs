@@ -152,7 +152,7 @@ impl Parts<'_> {
             cancel_reason: booking.cancel_reason.filter(|_| status.has_reason()),
             identifiers: booking.identifiers,
             origin: Origin::default(),
-            made_for: None,
+            passed: None,
         })
     }
 

@@ -180,7 +180,10 @@ pub(super) fn renumbered(reading: &mut Reading<'_>) -> Option<Wish> {
 }
 
 fn merged_numbers(reading: &mut Reading<'_>) -> Option<Vec<Identifier>> {
-    let old = old_numbers(reading)?;
+    let mut old = old_numbers(reading)?;
+    for (occurrence, mrg) in (1..).zip(reading.named(b"MRG")).skip(1) {
+        old.extend(other_numbers(reading, &mrg, Path { occurrence, ..Path::of("MRG-1") }));
+    }
     let own = pid_numbers(reading, 1);
     if old.iter().any(|number| own.contains(number)) {
         reading.note(&HL7_MERGE_SELF, Path::of("MRG-1"));
@@ -206,6 +209,13 @@ fn pid_numbers(reading: &mut Reading<'_>, occurrence: u16) -> Vec<Identifier> {
     let pid = reading.named(b"PID").into_iter().nth(usize::from(occurrence) - 1);
     let path = Path { occurrence, ..Path::of("PID-3") };
     pid.map(|pid| other_numbers(reading, &pid, path)).unwrap_or_default()
+}
+
+/// Is each PID the first one's again?
+pub(super) fn is_one_patient(reading: &mut Reading<'_>) -> bool {
+    let first = pid_numbers(reading, 1);
+    let count = u16::try_from(reading.named(b"PID").len()).unwrap_or(u16::MAX);
+    (2..=count).all(|occurrence| pid_numbers(reading, occurrence) == first)
 }
 
 /// A24.
@@ -235,9 +245,12 @@ fn link(reading: &mut Reading<'_>, linked: bool) -> Option<Wish> {
 
 /// A35, A42, A45 with one visit on each side: two bookings are one. A43, A44: a booking is another person's.
 pub(super) fn visit_merged(reading: &mut Reading<'_>) -> Option<Wish> {
-    let (Some(_), Some(loser)) = (old_numbers(reading), visit(reading, Path::of("MRG-5"))) else {
-        return None;
-    };
+    old_numbers(reading)?;
+    if reading.text(Path::of("MRG-5.1")).is_none() && reading.text(Path::of("MRG-3.1")).is_some() {
+        // Accounts become one, and no visits.
+        return person(reading);
+    }
+    let loser = visit(reading, Path::of("MRG-5"))?;
     let survivor = number(reading);
     let Some(survivor) = survivor else {
         reading.missing(Path::of("PV1-19"));

@@ -15,7 +15,7 @@ mod person;
 mod referral;
 mod schedule;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::booking::feed::{Event, Version, Who, Wish};
 use crate::booking::referral::Origin;
@@ -26,11 +26,12 @@ use crate::hl7v2::message::{Message, ParseError};
 use crate::hl7v2::path::Path;
 use crate::issue::{
     Code, HL7_CHARSET, HL7_CHARSET_NOTE, HL7_CONTROL, HL7_EVENT_UNSUPPORTED, HL7_EVN_DIFFERS, HL7_FENCE,
-    HL7_FIELD_MISSING, HL7_LIMIT, HL7_NO_HEADER, HL7_SEGMENT_MISSING, HL7_SENDER, HL7_SEVERAL, HL7_STRAY_LINE,
-    HL7_TIME_TWICE, HL7_TYPE_UNSUPPORTED, HL7_VALUE, Issue, Severity,
+    HL7_FIELD_MISSING, HL7_GROUPS, HL7_LIMIT, HL7_NO_HEADER, HL7_SEGMENT_MISSING, HL7_SENDER, HL7_SEVERAL,
+    HL7_STRAY_LINE, HL7_TIME_TWICE, HL7_TYPE_UNSUPPORTED, HL7_VALUE, Issue, Severity,
 };
 use dialect::Dialect;
 use reading::{Found, Reading, simple};
+use time::Written;
 
 /// An event that is taken.
 #[derive(Debug)]
@@ -252,12 +253,30 @@ fn understood(reading: &mut Reading<'_>, now: Timestamp) -> Option<Event> {
     } else {
         (taken.read)(reading)
     };
+    wish.iter().for_each(|wish| one_group(reading, wish));
     let nobody = !taken.about_a_patient || matches!(wish, Some(Wish::Nothing));
     let who = if nobody { None } else { person::who(reading) };
     let mut wish = wish.filter(|_| !reading.has_errors() && (nobody || who.is_some()))?;
     carry(reading, &mut wish, who.as_ref());
     let version = version(reading, now);
     Some(Event { source: source(reading), version, origin: origin(reading), who, wish })
+}
+
+/// Some structures repeat the patient with what is said of each. What is said of a second one would be lost without
+/// anybody knowing, unless it is the same one's again.
+fn one_group(reading: &mut Reading<'_>, wish: &Wish) {
+    let patients = reading.named(b"PID").len();
+    let moves = reading.named(b"MRG").len();
+    let is_fine = match wish {
+        Wish::Nothing | Wish::Directory(_) => true,
+        Wish::Link { .. } => patients <= 2,
+        Wish::Merge(_) => patients <= 1 || admission::is_one_patient(reading),
+        _ => patients <= 1 && moves <= 1,
+    };
+    if !is_fine {
+        let first = if patients > 1 { Path::of("PID-1") } else { Path::of("MRG-1") };
+        reading.note(&HL7_GROUPS, Path { occurrence: 2, ..first });
+    }
 }
 
 /// The resource that readers of FHIR are given.
@@ -357,21 +376,30 @@ fn stray_lines(reading: &mut Reading<'_>) {
     }
 }
 
+/// A clock that is further ahead than this is wrong: what it dates would go before all that comes until then.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(24);
+
 /// The time of the event, by the first field that says one; MSH-13 tells events of one second apart. A field that says
 /// something else is told of: order hangs on it.
 fn version(reading: &mut Reading<'_>, now: Timestamp) -> Version {
-    let mut at = None;
+    let mut at: Option<(Timestamp, Written)> = None;
     for place in &reading.dialect.event_time {
-        at = reading.roughly(place.0);
-        if at.is_some() {
+        let said = reading.said_time(place.0).filter(|(at, _)| *at <= now + AHEAD_MAX);
+        // A day tells nothing of the order within it: a later place that tells the hour of that day is more exact.
+        match (&at, said) {
+            (Some((_, day)), Some((exact, hour))) if hour.date == day.date => at = Some((exact, hour)),
+            (None, said) => at = said,
+            _ => {}
+        }
+        if at.is_some_and(|(_, said)| said.time.is_some()) {
             break;
         }
-        if reading.text(simple(place.0)).is_some() {
+        if at.is_none() && reading.text(simple(place.0)).is_some() {
             reading.tolerate(&HL7_VALUE, place.0);
         }
     }
     let sequence = reading.text(Path::of("MSH-13")).and_then(|text| text.parse().ok());
-    Version { at: at.unwrap_or(now), sequence: sequence.unwrap_or(0) }
+    Version { at: at.map_or(now, |(at, _)| at), sequence: sequence.unwrap_or(0) }
 }
 
 /// Versions are compared within one facility.

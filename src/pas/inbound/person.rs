@@ -63,9 +63,9 @@ pub(super) fn other_numbers(reading: &mut Reading<'_>, segment: &Segment<'_, '_>
     let count = segment.field(path.field).repetitions();
     for repetition in 1..=count {
         let text = |component| reading_text(reading, segment, path.field, repetition, component);
-        let (Some(value), authority, kind) = (text(1), text(4).unwrap_or_default(), text(5).unwrap_or_default()) else {
-            continue;
-        };
+        let Some(value) = text(1) else { continue };
+        let authority = reading.authority(segment, path.field, repetition).unwrap_or_default();
+        let kind = text(5).unwrap_or_default();
         if is_nhs(reading, &authority, &kind) || NOT_LOCAL.contains(&kind.as_str()) {
             continue;
         }
@@ -97,7 +97,8 @@ fn collect(reading: &mut Reading<'_>, pid: &Segment<'_, '_>, path: Path, numbers
     for repetition in 1..=pid.field(path.field).repetitions() {
         let text = |component| reading_text(reading, pid, path.field, repetition, component);
         let Some(value) = text(1) else { continue };
-        let (authority, kind) = (text(4).unwrap_or_default(), text(5).unwrap_or_default());
+        let authority = reading.authority(pid, path.field, repetition).unwrap_or_default();
+        let kind = text(5).unwrap_or_default();
         let at = Path { repetition, component: 1, ..path };
         if is_nhs(reading, &authority, &kind) {
             add_nhs(reading, &value, at, numbers);
@@ -135,12 +136,20 @@ fn add_nhs(reading: &mut Reading<'_>, value: &str, at: Path, numbers: &mut Numbe
     }
 }
 
-/// NHS NUMBER STATUS INDICATOR CODE: `NSTS01` or `01`, in whichever repetition it stands.
+/// NHS NUMBER STATUS INDICATOR CODE: `NSTS01` or `01`, in whichever repetition it stands. Beside a number in PID-3 it is
+/// that number's: beside another one than the NHS number it is a check digit.
 fn number_status(reading: &Reading<'_>) -> Option<String> {
     for place in &reading.dialect.nhs_status {
         let Some(segment) = reading.message.named(place.0.segment).next() else { continue };
         for repetition in 1..=segment.field(place.0.field).repetitions() {
             let path = Path { repetition, ..simple(place.0) };
+            if place.0.segment == *b"PID" && place.0.field == 3 {
+                let kind = reading.repeated(&segment, 3, repetition, 5).unwrap_or_default();
+                let authority = reading.authority(&segment, 3, repetition).unwrap_or_default();
+                if !is_nhs(reading, &authority, &kind) {
+                    continue;
+                }
+            }
             let code = reading.text(path).unwrap_or_default();
             let code = code.strip_prefix("NSTS").unwrap_or(&code);
             if code.len() == 2 && code.starts_with('0') && code.ends_with(|c: char| ('1'..='8').contains(&c)) {

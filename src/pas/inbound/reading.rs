@@ -180,8 +180,28 @@ impl<'m> Reading<'m> {
 
     /// A time for putting events in order.
     pub fn roughly(&self, path: Path) -> Option<Timestamp> {
+        Some(self.said_time(path)?.0)
+    }
+
+    /// The same, with the time as it was written.
+    pub fn said_time(&self, path: Path) -> Option<(Timestamp, Written)> {
         let written = Written::read(&self.text(simple(path))?)?;
-        self.offset(written).roughly(self.dialect.time_zone.get())
+        Some((self.offset(written).roughly(self.dialect.time_zone.get())?, written))
+    }
+
+    /// An instant at which somebody is expected: a day alone is none.
+    pub fn hour(&mut self, path: Path, text: &str) -> Option<Timestamp> {
+        if Written::read(text).is_some_and(|written| written.time.is_none()) {
+            self.note(&HL7_VALUE, path);
+            return None;
+        }
+        self.instant(path, text)
+    }
+
+    /// Who issued a number (HD): by its name, or else by its universal id.
+    pub fn authority(&self, segment: &Segment<'_, 'm>, field: u16, repetition: u16) -> Option<String> {
+        let part = |part| self.clean(segment.field(field).get(repetition, 4, part)).text();
+        part(1).or_else(|| part(2))
     }
 
     /// A date as FHIR writes it; what is no date is noted and left out.
@@ -224,7 +244,11 @@ impl<'m> Reading<'m> {
             return Some(Identifier { system, value });
         }
         let value = self.text(at(1))?;
-        let authority = self.text(at(4)).or_else(|| self.text(at(2)).filter(|it| !it.starts_with("NSTS")));
+        let universal = Path { component: 4, subcomponent: 2, ..path };
+        let authority = self
+            .text(at(4))
+            .or_else(|| self.text(universal))
+            .or_else(|| self.text(at(2)).filter(|it| !it.starts_with("NSTS")));
         let authority = authority.or_else(|| self.text(at(3))).unwrap_or_default();
         let system = self.system(&authority, path);
         Some(Identifier { system, value })

@@ -4,22 +4,31 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::reading::{Reading, simple};
+use super::time::Written;
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::feed::{SaidBooking, Standing, Wish};
 use crate::booking::identifier::{AppointmentId, Identifier, ReferralId, ServiceId, Ubrn};
 use crate::hl7v2::path::Path;
-use crate::issue::HL7_SEGMENT_MISSING;
+use crate::issue::{HL7_GROUPS, HL7_SEGMENT_MISSING, HL7_VALUE};
 
 /// System of unique booking reference numbers.
 pub(super) const UBRN: &str = Ubrn::SYSTEM;
 
 /// S12, S13, S14, S18 to S22, S27: made, moved, changed. The event says what; SCH-25 says it more exactly.
 pub(super) fn booked(reading: &mut Reading<'_>) -> Option<Wish> {
-    let said = reading.text(Path::of("SCH-25.1")).or_else(|| reading.text(Path::of("SCH-25.2")));
-    let known = said.and_then(|code| reading.dialect.schedule_status.get(&code.to_ascii_uppercase()).copied());
+    // Some have a code of their own with the name of the table's beside it.
+    let said = ["SCH-25.1", "SCH-25.2"].map(|path| reading.text(Path::of(path)).unwrap_or_default());
+    let known = said.iter().find_map(|code| reading.dialect.schedule_status.get(&code.to_ascii_uppercase()).copied());
+    let place = Path::of("SCH-25");
     let status = match known {
         Some(status) => status.appointment(),
-        None => Some(AppointmentStatus::Booked),
+        None => {
+            if reading.text(simple(place)).is_some() {
+                // The event says that it stands; that the code says otherwise only the hospital knows.
+                reading.tolerate(&HL7_VALUE, place);
+            }
+            Some(AppointmentStatus::Booked)
+        }
     };
     wish(reading, status, true)
 }
@@ -95,16 +104,19 @@ fn numbers(reading: &mut Reading<'_>) -> Option<(Identifier, Vec<Identifier>, Op
 
 /// Start and end: TQ1, then SCH-11, then AIS, then PV2.
 fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
-    let places = [
+    let mut places = [
         (Path::of("TQ1-7.1"), Some(Path::of("TQ1-8.1"))),
         (Path::of("SCH-11.4"), Some(Path::of("SCH-11.5"))),
         (Path::of("AIS-4.1"), None),
         (Path::of("AIG-8.1"), None),
         (Path::of("PV2-8.1"), None),
     ];
+    // A day alone gives way to a place that says the hour.
+    let is_day = |path| reading.text(path).and_then(|it| Written::read(&it)).is_some_and(|it| it.time.is_none());
+    places.sort_by_key(|(path, _)| is_day(*path));
     for (start_at, end_at) in places {
         let Some(start) = reading.text(start_at) else { continue };
-        let mut start = reading.instant(start_at, &start)?;
+        let mut start = reading.hour(start_at, &start)?;
         if start_at.segment == *b"AIS" {
             let offset = reading.text(Path::of("AIS-5.1")).and_then(|it| it.parse::<f64>().ok());
             let unit = reading.text(Path::of("AIS-6.1")).unwrap_or_default();
@@ -112,12 +124,34 @@ fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
         }
         let explicit = end_at.and_then(|path| Some((path, reading.text(path)?)));
         let end = match explicit {
-            Some((path, text)) => reading.instant(path, &text)?,
+            Some((path, text)) => {
+                let end = reading.instant(path, &text)?;
+                if end < start {
+                    reading.tolerate(&HL7_VALUE, path);
+                }
+                end
+            }
             None => start + length(reading).unwrap_or_default(),
         };
+        one_time(reading, start_at);
         return Some((start, end.max(start)));
     }
     None
+}
+
+/// A series of times in one message is several bookings, of which only one number is said.
+fn one_time(reading: &mut Reading<'_>, at: Path) {
+    let Some(segment) = reading.message.named(at.segment).next() else { return };
+    let start = |repetition| reading.repeated(&segment, at.field, repetition, at.component);
+    let first = start(1);
+    let other = (2..=segment.field(at.field).repetitions()).find(|it| start(*it).is_some_and(|it| Some(it) != first));
+    let further = at.segment == *b"TQ1" && {
+        let starts = reading.named(b"TQ1").into_iter().filter_map(|it| reading.part(&it, at.field, at.component));
+        starts.into_iter().any(|start| Some(start) != first)
+    };
+    if other.is_some() || further {
+        reading.note(&HL7_GROUPS, Path { repetition: other.unwrap_or(1), ..at });
+    }
 }
 
 /// SCH-9 with its unit, or SCH-11.3 (`M30`, or minutes), or AIS-7.

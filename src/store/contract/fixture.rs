@@ -303,7 +303,7 @@ pub(crate) fn book_slot(subject: Subject, slot: &str, based_on: Option<ReferralI
         cancel_reason: None,
         identifiers: Vec::new(),
         origin: Origin::default(),
-        made_for: None,
+        passed: None,
     };
     let carried = Carried(format!(r#"{{"resourceType":"Appointment","id":"{}","status":"booked"}}"#, appointment.id));
     Book { subject, appointment, slot: SlotId(slot.to_owned()), based_on, awaited, carried }

@@ -82,6 +82,7 @@ impl Batch {
                 Err(fault) => return self.failed(Job::Submit(submission, answer), fault),
             },
             Job::Settle(settle, answer) => Done::Settled(settle, answer),
+            Job::Act(act, answer) => Done::Acted(act, answer),
             #[cfg(test)]
             Job::Probe(probe, answer) => {
                 probe(link);
@@ -223,6 +224,8 @@ fn claim(link: &Link, jobs: &[Job], claims: &mut Claims) -> Result<(), Fault> {
                     session.one("SELECT key FROM outbox WHERE id = ?1", values![settle.letter], |row| row.get(0))?;
                 key.into_iter().for_each(|key| claims.line(key));
             }
+            // The row of the pause itself is what two would meet at.
+            Job::Act(..) => {}
             #[cfg(test)]
             Job::Probe(..) => {}
         }

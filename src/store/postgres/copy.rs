@@ -49,6 +49,8 @@ const TABLES: &[(&str, &str)] = &[
     ("patient_event", "seq, message_id, record_id, at, model"),
     ("task", "seq, id, kind, a, b, source, grade, state, raised_at, raised_by, decided_at, model"),
     ("create_rate", "source, hour, n"),
+    ("act", "seq, at, deed, subject, who, why"),
+    ("pause", "direction, name, since, who"),
 ];
 
 /// A table that was copied.

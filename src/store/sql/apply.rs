@@ -8,12 +8,13 @@ use super::fault::Fault;
 use super::search::folded;
 use super::session::{Row, Session, Value, values};
 use super::{diary, feed, index};
-use crate::booking::appointment::{Appointment, AppointmentStatus};
+use crate::bars;
+use crate::booking::appointment::{Appointment, AppointmentStatus, Passed};
 use crate::booking::command::Carried;
 use crate::booking::decision::{Change, Decision};
 use crate::booking::identifier::{Identifier, PatientId, SlotId};
 use crate::booking::patient::{Demographics, Patient};
-use crate::booking::referral::{Referral, ReferralStatus, Worklist};
+use crate::booking::referral::{Origin, Referral, ReferralStatus, Worklist};
 use crate::booking::slot::SlotStatus;
 use crate::store::Message;
 
@@ -81,7 +82,7 @@ fn referral_write(
 ) -> Result<(), Fault> {
     const RESOURCE: &str = "SELECT resource, patient_id FROM referral WHERE id = ?1";
     let resource = match carried {
-        Some(carried) => Some(addressed(carried, referral.patient)),
+        Some(carried) => Some(named(addressed(carried, referral.patient), referral.id.0, &referral.origin)?),
         None => restated(conn, RESOURCE, referral.id.0, &Restated::of_referral(referral))?,
     };
     write(
@@ -125,8 +126,11 @@ fn appointment_write(
 ) -> Result<(), Fault> {
     const RESOURCE: &str = "SELECT resource, patient_id FROM appointment WHERE id = ?1";
     let resource = match carried {
-        Some(carried) => Some(addressed(carried, appointment.patient)),
-        None => restated(conn, RESOURCE, appointment.id.0, &Restated::of_appointment(appointment))?,
+        Some(carried) => Some(named(addressed(carried, appointment.patient), appointment.id.0, &appointment.origin)?),
+        None => {
+            let held = restated(conn, RESOURCE, appointment.id.0, &Restated::of_appointment(appointment))?;
+            held.map_or_else(|| begun(conn, appointment), |held| Ok(Some(held)))?
+        }
     };
     write(
         conn,
@@ -148,12 +152,30 @@ fn appointment_write(
     )
 }
 
+/// What readers see of an appointment that took another patient's place, until somebody says more of it.
+fn begun(conn: &dyn Session, appointment: &Appointment) -> Result<Option<String>, Fault> {
+    const KNOWN: &str = "SELECT 1 FROM appointment WHERE id = ?1 AND resource IS NOT NULL";
+    let begins =
+        matches!(appointment.passed, Some(Passed::From(_))) && !conn.exists(KNOWN, values![&appointment.id.0])?;
+    Ok(begins.then(|| bars::appointment::plain(appointment).to_string()))
+}
+
 /// The sender's resource, naming the patient record that it turned out to be about.
 fn addressed((carried, placeholder): &(Carried, PatientId), patient: PatientId) -> String {
     if *placeholder == patient {
         return carried.0.clone();
     }
     carried.0.replace(&placeholder.to_string(), &patient.to_string())
+}
+
+/// With its id. What a referrer sent has it already; what is made of a hospital's message is made before its id is known.
+fn named(resource: String, id: Uuid, origin: &Origin) -> Result<String, Fault> {
+    if !origin.reply_to.is_empty() {
+        return Ok(resource);
+    }
+    let mut resource: serde_json::Map<String, serde_json::Value> = model(&resource)?;
+    resource.insert("id".to_owned(), id.to_string().into());
+    json(&resource)
 }
 
 /// What a resource that is held must say now, whoever sent it.

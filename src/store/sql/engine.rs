@@ -14,7 +14,7 @@ use super::pulse::Pulse;
 use super::queue::Queue;
 use super::session::Session;
 use super::submission::Submission;
-use super::{diary, feed, journal, ledger, outbox, people, search, state};
+use super::{act, diary, feed, journal, ledger, outbox, people, search, state};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId, ReferralId, ServiceId};
@@ -23,6 +23,7 @@ use crate::booking::patient::Patient;
 use crate::booking::referral::Referral;
 use crate::booking::service::Service;
 use crate::reconcile::diary::Entry;
+use crate::store::act::{Act, Pause};
 use crate::store::ledger::Held;
 use crate::store::{
     Answer, FeedRow, Health, Message, MessageRow, OutboxDepth, OutboxRow, Page, PatientQuery, Pending, Settlement,
@@ -228,6 +229,18 @@ impl<E: Engine> Store for E {
 
     fn task_counts(&self) -> Result<Vec<(String, String, u64)>, StoreError> {
         self.read(people::task_counts)
+    }
+
+    fn act(&self, act: Act) -> Pending<()> {
+        self.enqueue(|channel| Job::Act(Box::new(act), channel))
+    }
+
+    fn act_list(&self, limit: usize) -> Result<Vec<Act>, StoreError> {
+        self.read(|conn| act::list(conn, limit))
+    }
+
+    fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        self.read(act::pauses)
     }
 
     fn health(&self) -> Health {

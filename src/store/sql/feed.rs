@@ -1,5 +1,7 @@
 //! What hospitals' own systems say: what was said before, whose numbers are whose, and what became of each message.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::column::{json, model};
@@ -71,15 +73,18 @@ fn load_bookings(conn: &dyn Session, needs: &FeedNeeds<'_>, state: &mut FeedStat
     let bookings = state.records.iter().filter(|record| record.kind == Kind::Booking);
     let mut wanted: Vec<AppointmentId> = bookings.clone().filter_map(|it| it.entity.map(AppointmentId)).collect();
     wanted.extend(needs.appointment);
-    wanted.sort();
-    wanted.dedup();
     let moved: Vec<PatientId> = bookings.filter_map(|record| record.moved_to).collect();
     for patient in moved {
         state.moved_to.extend(patient_by_id(conn, patient)?);
     }
-    for wanted in wanted {
-        let Some((appointment, referral, _)) = appointment_find(conn, wanted)? else { continue };
+    let mut seen = BTreeSet::new();
+    while let Some(id) = wanted.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let Some((appointment, referral, _)) = appointment_find(conn, id)? else { continue };
         let Some(patient) = patient_by_id(conn, appointment.patient)? else { continue };
+        wanted.extend(appointment.relatives());
         let current = appointment_of(conn, referral.id)?.map(|appointment| appointment.id);
         state.bookings.push(HeldBooking { appointment, referral, patient, current });
     }

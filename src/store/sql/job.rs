@@ -2,11 +2,13 @@
 
 use tokio::sync::oneshot;
 
+use super::act;
 use super::fault::Fault;
 use super::outbox::{self, Fence};
 use super::session::Session;
 use super::submission::{Filing, Submission};
 use super::tally::Tally;
+use crate::store::act::Act;
 use crate::store::{Settlement, StoreError, Verdict};
 
 /// A piece of work and who waits for it.
@@ -15,6 +17,8 @@ pub(in crate::store) enum Job {
     Submit(Box<Submission>, Answer<Verdict>),
     /// What became of a letter.
     Settle(Box<Settle>, Answer<()>),
+    /// What somebody did at the command line.
+    Act(Box<Act>, Answer<()>),
     /// For tests of what cannot be brought about from outside.
     #[cfg(test)]
     Probe(Probe, Answer<()>),
@@ -55,7 +59,7 @@ impl Job {
     pub(in crate::store) fn reject(self, error: StoreError) {
         match self {
             Self::Submit(_, answer) => drop(answer.send(Err(error))),
-            Self::Settle(_, answer) => drop(answer.send(Err(error))),
+            Self::Settle(_, answer) | Self::Act(_, answer) => drop(answer.send(Err(error))),
             #[cfg(test)]
             Self::Probe(_, answer) => drop(answer.send(Err(error))),
         }
@@ -66,6 +70,7 @@ impl Job {
 pub(in crate::store) enum Done {
     Filed(Box<Filing>, Answer<Verdict>),
     Settled(Box<Settle>, Answer<()>),
+    Acted(Box<Act>, Answer<()>),
     #[cfg(test)]
     Probed(Probe, Answer<()>),
 }
@@ -76,6 +81,7 @@ impl Done {
         match self {
             Self::Filed(filing, _) => filing.write(conn, tally),
             Self::Settled(settle, _) => settle.write(conn, tally),
+            Self::Acted(act, _) => act::write(conn, act),
             #[cfg(test)]
             Self::Probed(..) => Ok(()),
         }
@@ -85,7 +91,7 @@ impl Done {
     pub(in crate::store) fn tell(self) {
         match self {
             Self::Filed(filing, answer) => drop(answer.send(Ok(filing.verdict()))),
-            Self::Settled(_, answer) => drop(answer.send(Ok(()))),
+            Self::Settled(_, answer) | Self::Acted(_, answer) => drop(answer.send(Ok(()))),
             #[cfg(test)]
             Self::Probed(_, answer) => drop(answer.send(Ok(()))),
         }
@@ -96,6 +102,7 @@ impl Done {
         match self {
             Self::Filed(filing, answer) => Job::Submit(filing.into_submission(), answer),
             Self::Settled(settle, answer) => Job::Settle(settle, answer),
+            Self::Acted(act, answer) => Job::Act(act, answer),
             #[cfg(test)]
             Self::Probed(probe, answer) => Job::Probe(probe, answer),
         }

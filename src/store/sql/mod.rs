@@ -1,12 +1,13 @@
 //! What the stores have in common: the statements, written once in the SQL that both databases understand, and the way
 //! of a piece of work through them.
 //!
-//! * `submission` runs one message from the ledger to its answer; `state`, `apply`, `diary`, `feed`, `index`, `journal`
+//! * `submission` runs one message from the ledger to its answer; `act`, `state`, `apply`, `diary`, `feed`, `index`, `journal`
 //!   and `outbox` are its statements; `lease` shares letters out
 //!   among gateways; `people`, `search` and `ledger` serve reads. All run on a `session`.
 //! * `job` is a piece of work with who waits for it, `queue` the bounded line of them; `pulse` tells how whoever does
 //!   them is. An `engine` with these is a store.
 
+pub(super) mod act;
 pub(super) mod apply;
 pub(super) mod column;
 pub(super) mod diary;

@@ -52,6 +52,7 @@ impl Batch {
                 Err(fault) => self.note(fault, |error| drop(answer.send(Err(error)))),
             },
             Job::Settle(settle, answer) => self.write(conn, Done::Settled(settle, answer)),
+            Job::Act(act, answer) => self.write(conn, Done::Acted(act, answer)),
             #[cfg(test)]
             Job::Probe(probe, answer) => {
                 probe(conn);

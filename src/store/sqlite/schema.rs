@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("index.sql"),
     include_str!("letters.sql"),
     include_str!("ledger.sql"),
+    include_str!("act.sql"),
 ];
 /// The version from which on records are found by keys.
 const KEYS_SINCE: i64 = 4;

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::passing::pass;
 use super::person::Person;
 use super::telling::{self, Now};
 use super::{Taken, held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::command::Carried;
 use crate::booking::decide::duplicate;
-use crate::booking::decide::referral::write_referral;
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::feed::{
     Effect, Event, Group, HeldBooking, Kind, Order, Record, SaidBooking, Standing, Who, derived_id,
@@ -40,6 +40,10 @@ pub(super) fn record(
         return Ok(person.decision());
     }
     let owner = owner(it, &person.patient, &mut record, held, state)?;
+    let passing =
+        held.filter(|held| held.patient.id != owner.id).map(|held| pass(it, held, &record.key, &owner, state, now));
+    let before = passing.as_ref().map_or(held, |passing| passing.before.as_ref());
+    let held = passing.as_ref().map(|passing| &passing.held).or(held);
     let mut taken = Taken::default();
     take(it, said, &mut record, &mut taken);
     let content = held.is_none() || taken.note(record.take(&it.source, Group::Content, it.version));
@@ -49,7 +53,7 @@ pub(super) fn record(
     record.entity = Some(draft.id.0);
     let (referral, mut changes) = hung(&draft, said, held, state, owner.id, &mut person.warnings)?;
     let appointment = Appointment { referral: referral.id, ..draft };
-    let known = held.is_some_and(|held| held.referral.id == referral.id);
+    let known = before.is_some_and(|held| held.referral.id == referral.id);
     changes.extend(person.home(referral.id).filter(|_| is_awaited(&referral, appointment.id) && !known));
     changes.extend(freed(held, &appointment));
     let (questions, asked) = duplicate::told(duplicate::of_appointment(&appointment, state), PLACE);
@@ -58,18 +62,20 @@ pub(super) fn record(
     let carried = said.carried.clone().filter(|_| content);
     changes.push(written(&appointment, carried, held, who.subject.candidate));
     let so = Now { patient: &owner, referral: &referral, appointment: Some(&appointment), at: now };
-    telling::note(telling::of_booking(held, &so, state), &mut changes, &mut person.warnings);
+    telling::note(telling::of_booking(before, &so, state), &mut changes, &mut person.warnings);
     changes.push(Change::Record(record));
     changes.extend(renamed(said, &appointment, state));
-    person.taken.any |= taken.any || held.is_none();
+    person.taken.any |= taken.any || before.is_none();
     person.taken.same_time |= taken.same_time;
-    let patient = owner.clone();
+    let ended = passing.map(|passing| (passing.changes, passing.warnings));
+    let (ended, untold) = ended.unwrap_or_default();
+    person.warnings.extend(untold);
     let decision = person.decision();
     Ok(Decision {
-        patient: Some(patient),
+        patient: Some(owner),
         referral: Some(referral),
         appointment: Some(appointment),
-        changes: decision.changes.into_iter().chain(changes).collect(),
+        changes: decision.changes.into_iter().chain(ended).chain(changes).collect(),
         ..decision
     })
 }
@@ -80,11 +86,16 @@ fn the_record(said: &SaidBooking, state: &State) -> Result<Record, Refusal> {
     for key in std::iter::once(&said.key).chain(&said.others) {
         let Some(record) = state.feed.record(Kind::Booking, key) else { continue };
         match found {
-            Some(other) if other.entity != record.entity => return Err(hold(&FEED_BOOKING_OTHER, PLACE)),
+            Some(other) if !is_same(other, record, state) => return Err(hold(&FEED_BOOKING_OTHER, PLACE)),
             _ => found = found.or(Some(record)),
         }
     }
     Ok(found.cloned().unwrap_or_else(|| held_or_new(state, Kind::Booking, &said.key)))
+}
+
+fn is_same(one: &Record, other: &Record, state: &State) -> bool {
+    let now = |record: &Record| Some(state.feed.booking(AppointmentId(record.entity?))?.appointment.id);
+    one.entity == other.entity || now(one).is_some_and(|id| Some(id) == now(other))
 }
 
 /// Whose it is. A booking does not go from one person to another by the way.
@@ -153,7 +164,7 @@ fn drafted(
         return Some(new_appointment(it, said, &standing, (start, end), patient, now));
     };
     let (start, end) = record.time.unwrap_or((held.appointment.start, held.appointment.end));
-    let mut appointment = Appointment { start, end, ..held.appointment.clone().passed_to(patient) };
+    let mut appointment = Appointment { start, end, ..held.appointment.clone() };
     if let Some(Standing { status, reason }) = standing {
         appointment.status = status;
         appointment.cancel_reason = reason.filter(|_| status.has_reason());
@@ -196,7 +207,7 @@ fn new_appointment(
         cancel_reason: standing.reason.clone().filter(|_| standing.status.has_reason()),
         identifiers,
         origin: Origin { reply_to: String::new(), last_updated: None, ..it.origin.clone() },
-        made_for: None,
+        passed: None,
     }
 }
 
@@ -363,31 +374,30 @@ fn renamed(said: &SaidBooking, appointment: &Appointment, state: &State) -> Vec<
         .collect()
 }
 
-/// A booking that is another one, or another person's, from now on.
+/// A booking that stands otherwise from now on than anybody said of it by itself. `before`: what others knew of it.
 pub(super) fn rewritten(
     held: &HeldBooking,
     appointment: Appointment,
     patient: &Patient,
+    before: Option<&HeldBooking>,
     state: &State,
     now: Timestamp,
 ) -> (Vec<Change>, Vec<Issue>) {
-    let same_owner = held.referral.patient == appointment.patient;
-    let stays = same_owner || is_awaited(&held.referral, appointment.id);
-    let mut referral = if stays { held.referral.clone() } else { awaited(&appointment, appointment.patient) };
-    referral.patient = appointment.patient;
+    let current = appointment.status.is_current();
+    let other = held.current.filter(|booked| *booked != appointment.id);
+    let fits =
+        !current || is_awaited(&held.referral, appointment.id) || held.referral.status.is_live() && other.is_none();
+    let mut referral = if fits { held.referral.clone() } else { awaited(&appointment, appointment.patient) };
     if is_awaited(&referral, appointment.id) {
         settle_awaited(&mut referral, appointment.status);
     }
-    let current = appointment.status.is_current().then_some(appointment.id);
-    let mut changes = vec![worklisted(&referral, current)];
-    if referral.id != held.referral.id {
-        changes.push(write_referral(&held.referral, None, None));
-    }
+    let booked = current.then_some(appointment.id).or(other.filter(|_| fits));
+    let mut changes = vec![worklisted(&referral, booked)];
     let appointment = Appointment { referral: referral.id, ..appointment };
     changes.extend(freed(Some(held), &appointment));
     let so = Now { patient, referral: &referral, appointment: Some(&appointment), at: now };
     let mut warnings = Vec::new();
-    telling::note(telling::of_booking(Some(held), &so, state), &mut changes, &mut warnings);
+    telling::note(telling::of_booking(before, &so, state), &mut changes, &mut warnings);
     changes.push(written(&appointment, None, Some(held), appointment.patient));
     (changes, warnings)
 }

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use super::booking::{applied, rewritten};
+use super::passing::pass;
 use super::person::{Person, blank};
 use super::{held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::decide::index::{join, part};
 use crate::booking::decision::{Change, Decision, Refusal, State};
-use crate::booking::feed::{Effect, Event, Group, Kind, Order, Standing, Who, derived_id, own_id};
+use crate::booking::feed::{Effect, Event, Group, HeldBooking, Kind, Order, Record, Standing, Who, derived_id, own_id};
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId};
 use crate::booking::index::{Decider, Link};
 use crate::booking::patient::Patient;
@@ -137,22 +138,25 @@ pub(super) fn shift(
         if !from.iter().any(owner) {
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
-        let appointment = held.appointment.clone().passed_to(target.id);
+        let passing = pass(it, held, booking, &target, state, now);
+        let appointment = passing.held.appointment.clone();
         record.entity = Some(appointment.id.0);
-        let (moved, untold) = rewritten(held, appointment, &target, state, now);
-        person.warnings.extend(untold);
-        let hangs_on = moved.iter().find_map(|change| match change {
-            Change::Referral { referral, .. } if referral.patient == target.id => Some(referral.id),
+        let before = passing.before.as_ref();
+        let (begun, untold) = rewritten(&passing.held, appointment, &target, before, state, now);
+        person.warnings.extend(passing.warnings.into_iter().chain(untold));
+        let hangs_on = begun.iter().find_map(|change| match change {
+            Change::Referral { referral, .. } => Some(referral.id),
             _ => None,
         });
-        changes.extend(moved);
+        changes.extend(passing.changes.into_iter().chain(begun));
         changes.extend(hangs_on.map(|referral| Change::Home { referral, record: person.record }));
     }
     changes.push(Change::Record(record));
     Ok(applied(person.decision(), changes))
 }
 
-/// One booking that was written down twice.
+/// One booking that was written down twice. Where a referrer made the one that is given up, and the other is the
+/// hospital's own, that appointment stands for both: its referrer would hear otherwise that there is none.
 pub(super) fn bookings(
     it: &Event,
     who: &Who,
@@ -162,25 +166,63 @@ pub(super) fn bookings(
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
     let mut person = Person::resolve(it, who, state)?;
-    if state.feed.record(Kind::Booking, survivor).is_some_and(|record| record.merged_into.is_some()) {
+    let mut left = held_or_new(state, Kind::Booking, survivor);
+    if left.merged_into.is_some() {
         return Err(hold(&FEED_MERGE_CYCLE, "PV1-19"));
     }
     let mut record = held_or_new(state, Kind::Booking, loser);
+    let booking = |record: &Record, number| {
+        record.entity.map(AppointmentId).or(own_id(number)).and_then(|id| state.feed.booking(id))
+    };
+    let (held, other) = (booking(&record, loser), booking(&left, survivor));
+    if held.into_iter().chain(other).any(|held| held.patient.id != person.patient.id) {
+        return Err(hold(&PATIENT_MISMATCH, PLACE));
+    }
+    let goes_on = held.filter(|held| of_referrer(held) && other.is_none_or(|other| !of_referrer(other)));
+    let mut rewrite = |held: &HeldBooking, appointment| {
+        let (changes, untold) = rewritten(held, appointment, &person.patient, Some(held), state, now);
+        person.warnings.extend(untold);
+        changes
+    };
+    let mut changes = Vec::new();
+    if let Some(held) = goes_on {
+        left.entity = Some(held.appointment.id.0);
+        left.standing = left.standing.take().or(record.standing.take());
+        left.time = left.time.or(record.time);
+        // It makes room first: a referral has one current appointment.
+        changes.extend(other.map(|other| rewrite(other, never(&other.appointment))).unwrap_or_default());
+        changes.extend(rewrite(held, standing_for_both(&held.appointment, survivor, &left)));
+        changes.push(Change::Record(left));
+    } else if let Some(held) = held {
+        changes.extend(rewrite(held, never(&held.appointment)));
+    }
     record.merged_into = Some(survivor.clone());
     let reason = Some("merged into another booking".to_owned());
     record.standing = Some(Standing { status: AppointmentStatus::EnteredInError, reason });
-    let held = record.entity.map(AppointmentId).and_then(|id| state.feed.booking(id));
-    let mut changes = Vec::new();
-    if let Some(held) = held {
-        if held.patient.id != person.patient.id {
-            return Err(hold(&PATIENT_MISMATCH, PLACE));
-        }
-        let status = AppointmentStatus::EnteredInError;
-        let appointment = Appointment { status, cancel_reason: None, ..held.appointment.clone() };
-        let (gone, untold) = rewritten(held, appointment, &person.patient, state, now);
-        changes.extend(gone);
-        person.warnings.extend(untold);
-    }
     changes.push(Change::Record(record));
     Ok(applied(person.decision(), changes))
+}
+
+/// Did a referrer make it, and does it stand?
+fn of_referrer(held: &HeldBooking) -> bool {
+    let over = matches!(held.appointment.status, AppointmentStatus::Cancelled | AppointmentStatus::EnteredInError);
+    !over && !held.appointment.origin.reply_to.is_empty()
+}
+
+fn never(held: &Appointment) -> Appointment {
+    Appointment { status: AppointmentStatus::EnteredInError, cancel_reason: None, ..held.clone() }
+}
+
+/// With the number that is left, and as was said of that.
+fn standing_for_both(held: &Appointment, survivor: &Identifier, left: &Record) -> Appointment {
+    let mut both = held.clone();
+    (both.start, both.end) = left.time.unwrap_or((held.start, held.end));
+    if let Some(Standing { status, reason }) = left.stands() {
+        both.status = status;
+        both.cancel_reason = reason.filter(|_| status.has_reason());
+    }
+    if !both.identifiers.contains(survivor) {
+        both.identifiers.push(survivor.clone());
+    }
+    both
 }

@@ -6,6 +6,7 @@
 
 mod booking;
 mod merge;
+mod passing;
 mod person;
 mod referral;
 mod telling;

@@ -68,7 +68,7 @@ pub(super) fn record(
     }
     let so = Now { patient: &person.patient, referral: &referral, appointment: None, at: now };
     let told = telling::of_referral(held.map(|(held, ..)| held), &so, state);
-    telling::note(told.into_iter().collect(), &mut changes, &mut person.warnings);
+    telling::note(told, &mut changes, &mut person.warnings);
     for number in &said.keys {
         changes.push(Change::ReferralNumber { number: number.clone(), referral: referral.id });
     }

@@ -473,7 +473,7 @@ fn consent(patient: &str) -> Value {
     json!({
         "status": "active",
         "scope": coded("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy"),
-        "category": [coded("http://terminology.hl7.org/CodeSystem/consentcategorycodes", "DRC")],
+        "category": [coded("https://fhir.nhs.uk/CodeSystem/consent-categories-bars", "DRC")],
         "patient": { "reference": patient },
         "policyRule": coded("http://terminology.hl7.org/CodeSystem/v3-ActCode", "IMPLIED"),
     })

@@ -1,8 +1,9 @@
 //! Things with a canonical URL, several versions side by side.
 
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::version;
 
@@ -59,7 +60,7 @@ pub(super) struct Catalogue<T: 'static> {
 
 impl<T> Default for Catalogue<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), by_url: HashMap::new() }
+        Self { entries: Vec::new(), by_url: HashMap::default() }
     }
 }
 

@@ -21,11 +21,12 @@ impl<'p> Terms<'p> {
     /// Asked of every coding, so without the reasons that [`Self::is_code`] gives.
     pub(super) fn lacks(&self, system: &str, version: Option<&str>, code: &str) -> bool {
         let canonical = version.map_or(Cow::Borrowed(system), |version| Cow::Owned(format!("{system}|{version}")));
-        match self.code_system(&canonical) {
-            Some(found) if found.content == Content::Complete => {
-                self.table(&canonical).is_some_and(|table| !table.has(code))
-            }
-            _ => Grammar::of(system).is_some_and(|grammar| grammar.has(code) == Membership::NotMember),
+        let systems = &self.packages.vocabulary.code_systems;
+        let at = self.packages.in_scope(systems, &canonical, self.package);
+        let is_complete = |at: &usize| systems.get(*at).is_some_and(|found| found.content == Content::Complete);
+        match at.filter(is_complete) {
+            Some(at) => self.table_at(at).is_some_and(|table| !table.has(code)),
+            None => Grammar::of(system).is_some_and(|grammar| grammar.has(code) == Membership::NotMember),
         }
     }
 
@@ -46,6 +47,13 @@ impl<'p> Terms<'p> {
                 None => Membership::NotChecked(Reason::SystemUnknown(system.into())),
             },
         }
+    }
+
+    fn table_at(&self, at: usize) -> Option<&'p Arc<Table>> {
+        let vocabulary = &self.packages.vocabulary;
+        let (system, cell) = (vocabulary.code_systems.get(at)?, vocabulary.tables.get(at)?);
+        let codes = || system.concepts.iter().map(|concept| concept.code.as_str());
+        Some(cell.get_or_init(|| Arc::new(Table::new(codes(), system.case_sensitive))))
     }
 }
 
@@ -72,9 +80,6 @@ impl Known for Terms<'_> {
 
     fn table(&self, canonical: &str) -> Option<Arc<Table>> {
         let systems = &self.packages.vocabulary.code_systems;
-        let at = self.packages.in_scope(systems, canonical, self.package)?;
-        let (system, cell) = (systems.get(at)?, self.packages.vocabulary.tables.get(at)?);
-        let codes = || system.concepts.iter().map(|concept| concept.code.as_str());
-        Some(Arc::clone(cell.get_or_init(|| Arc::new(Table::new(codes(), system.case_sensitive)))))
+        self.table_at(self.packages.in_scope(systems, canonical, self.package)?).map(Arc::clone)
     }
 }

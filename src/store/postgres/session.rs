@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::drive::Drive;
 use crate::store::sql::fault::Fault;
-use crate::store::sql::session::{Dialect, Reading, Row, Session, Value};
+use crate::store::sql::session::{Dialect, Reading, ReadingOf, Row, Session, Value};
 
 /// Statements under way at which it is better to wait: their answers take room.
 const UNDER_WAY_MAX: usize = 256;
@@ -120,6 +120,24 @@ impl Session for Link {
         for row in self.checked(rows)? {
             if read(&row)?.is_break() {
                 break;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_of(&self, sql: &str, sets: &[&[Value<'_>]], read: ReadingOf<'_>) -> Result<(), Fault> {
+        if sets.is_empty() {
+            return Ok(());
+        }
+        let statement = self.prepared(sql)?;
+        let asked = sets.iter().map(|params| async {
+            let rows = self.client.query_raw(&statement, *params).await?;
+            futures_util::TryStreamExt::try_collect::<Vec<_>>(rows).await
+        });
+        let answers = self.drive.wait(futures_util::future::join_all(asked));
+        for (at, rows) in answers.into_iter().enumerate() {
+            for row in self.checked(rows)? {
+                read(at, &row)?;
             }
         }
         Ok(())

@@ -4,14 +4,13 @@
 //! in the writer's transaction, where nobody comes between looking and deciding.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::column::{json, model};
 use super::fault::Fault;
-use super::session::{Row, Session, text, values};
+use super::session::{Row, Session, Value, text, values};
 use super::state::patient_by_id;
 use crate::booking::command::Subject;
 use crate::booking::decision::State;
@@ -161,31 +160,40 @@ impl Near {
     /// Adds the records that have one of the keys and are in use or linked.
     fn look(&mut self, conn: &dyn Session, keys: &[u64]) -> Result<(), Fault> {
         const OF: &str = "SELECT patient FROM patient_key WHERE key = ?1 ORDER BY patient LIMIT ?2";
-        for key in keys {
-            if !self.keys.insert(*key) {
-                continue;
+        let fresh = keys.iter().filter(|key| self.keys.insert(**key));
+        let sets: Vec<[Value<'_>; 2]> = fresh.map(|key| [(*key as i64).into(), KEY_MAX.into()]).collect();
+        let mut counts = vec![0; sets.len()];
+        let mut places = Vec::new();
+        conn.each_of(OF, &slices(&sets), &mut |at, row| {
+            let place = row.get(0)?;
+            counts[at] += 1;
+            if self.places.insert(place) {
+                places.push([Value::Int(place)]);
             }
-            let places: Vec<i64> = conn.all(OF, values![*key as i64, KEY_MAX], |row| row.get(0))?;
-            if places.len() == KEY_MAX {
-                tracing::warn!("a key of the index of patients has too many records: some were not looked at");
-            }
-            for place in places {
-                if self.places.insert(place) {
-                    self.found.extend(keyed(conn, place)?);
-                }
-            }
+            Ok(())
+        })?;
+        if counts.contains(&KEY_MAX) {
+            tracing::warn!("a key of the index of patients has too many records: some were not looked at");
         }
-        Ok(())
+        self.read(conn, &places)
+    }
+
+    fn read(&mut self, conn: &dyn Session, places: &[[Value<'_>; 1]]) -> Result<(), Fault> {
+        const AT: &str =
+            "SELECT model, EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
+            FROM patient WHERE seq = ?1";
+        conn.each_of(AT, &slices(places), &mut |_, row| {
+            let found = Keyed { record: model(&row.get::<String>(0)?)?, linked: row.get(1)? };
+            if found.record.replaced_by != Some(found.record.id) {
+                self.found.push(found);
+            }
+            Ok(())
+        })
     }
 }
 
-fn keyed(conn: &dyn Session, place: i64) -> Result<Option<Keyed>, Fault> {
-    const AT: &str =
-        "SELECT model, EXISTS (SELECT 1 FROM patient_link WHERE record_id = patient.id OR to_id = patient.id)
-        FROM patient WHERE seq = ?1";
-    let found =
-        conn.one(AT, values![place], |row| Ok(Keyed { record: model(&row.get::<String>(0)?)?, linked: row.get(1)? }))?;
-    Ok(found.filter(|it| it.record.replaced_by != Some(it.record.id)))
+fn slices<'s, 'v, const N: usize>(sets: &'s [[Value<'v>; N]]) -> Vec<&'s [Value<'v>]> {
+    sets.iter().map(<[_; N]>::as_slice).collect()
 }
 
 type Judged = Vec<Option<Alike>>;
@@ -272,14 +280,13 @@ fn add_tasks(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
 pub(in crate::store) fn tasks_among(conn: &dyn Session, ids: &HashSet<Uuid>) -> Result<Vec<Task>, Fault> {
     const OF: &str = "SELECT a, model FROM task WHERE b = ?1";
     let mut found = Vec::new();
-    for id in ids {
-        conn.each(OF, values![id], &mut |row| {
-            if ids.contains(&row.get(0)?) {
-                found.push(model(&row.get::<String>(1)?)?);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-    }
+    let sets: Vec<[Value<'_>; 1]> = ids.iter().map(|id| [id.into()]).collect();
+    conn.each_of(OF, &slices(&sets), &mut |_, row| {
+        if ids.contains(&row.get(0)?) {
+            found.push(model(&row.get::<String>(1)?)?);
+        }
+        Ok(())
+    })?;
     Ok(found)
 }
 

@@ -24,6 +24,9 @@ pub(in crate::store) enum Value<'a> {
 /// Is shown row after row; `Break`: no more are wanted.
 pub(in crate::store) type Reading<'r> = &'r mut dyn FnMut(&dyn Row) -> Result<ControlFlow<()>, Fault>;
 
+/// Is shown row after row, with the place of what was asked.
+pub(in crate::store) type ReadingOf<'r> = &'r mut dyn FnMut(usize, &dyn Row) -> Result<(), Fault>;
+
 /// Where statements differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Dialect {
@@ -52,6 +55,15 @@ pub(in crate::store) trait Session {
 
     /// Runs a query and shows its rows, until there are none left or no more are wanted.
     fn each(&self, sql: &str, params: &[Value<'_>], read: Reading<'_>) -> Result<(), Fault>;
+
+    /// Runs a query once for each of many sets of parameters, and shows the rows with the place of the set that they
+    /// answer. Where the database is a journey away, it is one journey for all.
+    fn each_of(&self, sql: &str, sets: &[&[Value<'_>]], read: ReadingOf<'_>) -> Result<(), Fault> {
+        for (at, params) in sets.iter().enumerate() {
+            self.each(sql, params, &mut |row| read(at, row).map(ControlFlow::Continue))?;
+        }
+        Ok(())
+    }
 
     /// Until the end of the transaction foreign keys are looked at only there.
     fn defer_keys(&self) -> Result<(), Fault>;

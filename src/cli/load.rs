@@ -14,9 +14,11 @@ use hyper::Uri;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use crate::load::client::Client;
-use crate::load::{Mix, Mode, Plan, Report, run};
+use crate::load::{Feed, Kind, Mix, Mode, Plan, Report, Sender, run};
+use crate::outbox::destination::{Peer, Tls};
 use crate::tls::ClientTls;
 use crate::tls::client::client_config;
 
@@ -61,6 +63,13 @@ pub struct LoadCommand {
     /// Decides names, addresses and the order of kinds; the patients' numbers are always new.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Where `admission` goes: a listener of this machine, such as mllp://127.0.0.1:2575, or mllps:// for TLS with the same
+    /// certificates. Each one under way takes a connection.
+    #[arg(long, value_name = "URL")]
+    pub feed: Option<String>,
+    /// Whom admissions are from: MSH-3 and MSH-4.
+    #[arg(long, value_name = "APPLICATION/FACILITY", default_value = "PAS/RXX", value_parser = sender)]
+    pub sender: Sender,
     /// Whom `match` asks for: FHIR Patients, one on each line.
     #[arg(long, value_name = "FILE.ndjson")]
     pub people: Option<PathBuf>,
@@ -104,9 +113,28 @@ impl LoadCommand {
         };
         let clients = (0..connections).map(|_| client()).collect::<Result<Vec<_>, _>>()?;
         let bar = bar(plan.duration);
-        let report = run(&plan, &clients, base, |requests, errors| show(&bar, requests, errors)).await;
+        let feed = self.feed(tls)?;
+        let report = run(&plan, &clients, feed.as_ref(), base, |requests, errors| show(&bar, requests, errors)).await;
         bar.finish_and_clear();
         Ok(report?)
+    }
+
+    fn feed(&self, tls: Arc<ClientConfig>) -> anyhow::Result<Option<Feed>> {
+        anyhow::ensure!(
+            self.feed.is_some() || !self.mix.has(Kind::Admission),
+            "admission needs a listener for HL7 v2: --feed mllp://127.0.0.1:2575"
+        );
+        let Some(url) = &self.feed else { return Ok(None) };
+        let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
+        let secured = match uri.scheme_str() {
+            Some("mllp") => false,
+            Some("mllps") => true,
+            _ => anyhow::bail!("{url} is not an mllp or mllps URL"),
+        };
+        let (host, address) = loopback(&uri, 2575)?;
+        let server_name = ServerName::try_from(host)?;
+        let tls = secured.then(|| Tls { server_name, config: Arc::new(move || Arc::clone(&tls)) });
+        Ok(Some(Feed::new(Peer { tls, ..Peer::new(address.ip().to_string(), address.port()) }, self.sender.clone())))
     }
 
     /// Over HTTP/1.1 a request under way has a connection to itself, so their numbers are the same.
@@ -147,8 +175,16 @@ fn rate(text: &str) -> Result<f64, String> {
 fn local(target: &str) -> anyhow::Result<(String, SocketAddr)> {
     let uri: Uri = target.parse().with_context(|| format!("{target} is not a URL"))?;
     anyhow::ensure!(uri.scheme_str() == Some("https"), "{target} is not an https URL");
-    let host = uri.host().with_context(|| format!("{target} has no host"))?.trim_matches(['[', ']']);
-    let addresses: Vec<SocketAddr> = (host, uri.port_u16().unwrap_or(443))
+    let (_, address) = loopback(&uri, 443)?;
+    let base = target.trim_end_matches('/');
+    let base = if matches!(uri.path(), "" | "/") { format!("{base}{API}") } else { base.to_owned() };
+    Ok((base, address))
+}
+
+/// Host and address of a URL, which is of this machine.
+fn loopback(uri: &Uri, usual: u16) -> anyhow::Result<(String, SocketAddr)> {
+    let host = uri.host().with_context(|| format!("{uri} has no host"))?.trim_matches(['[', ']']);
+    let addresses: Vec<SocketAddr> = (host, uri.port_u16().unwrap_or(usual))
         .to_socket_addrs()
         .with_context(|| format!("{host} has no address"))?
         .collect();
@@ -157,9 +193,16 @@ fn local(target: &str) -> anyhow::Result<(String, SocketAddr)> {
         "{host} is not this machine: loads go to it only"
     );
     let address = *addresses.first().with_context(|| format!("{host} has no address"))?;
-    let base = target.trim_end_matches('/');
-    let base = if matches!(uri.path(), "" | "/") { format!("{base}{API}") } else { base.to_owned() };
-    Ok((base, address))
+    Ok((host.to_owned(), address))
+}
+
+fn sender(text: &str) -> Result<Sender, String> {
+    let (application, facility) = text.split_once('/').ok_or("APPLICATION/FACILITY is wanted")?;
+    let is_plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    match is_plain(application) && is_plain(facility) {
+        true => Ok(Sender { application: application.to_owned(), facility: facility.to_owned() }),
+        false => Err("letters and digits are wanted".to_owned()),
+    }
 }
 
 fn bar(duration: Duration) -> ProgressBar {
@@ -195,6 +238,16 @@ mod tests {
             "http://127.0.0.1/",
         ] {
             assert!(local(elsewhere).is_err(), "{elsewhere}");
+        }
+        assert_eq!(loopback(&"mllp://localhost".parse().unwrap(), 2575).unwrap().1.port(), 2575);
+        assert!(loopback(&"mllp://192.0.2.1:2575".parse().unwrap(), 2575).is_err());
+    }
+
+    #[test]
+    fn a_sender_is_two_plain_words() {
+        assert_eq!(sender("PAS/RXX").unwrap().facility, "RXX");
+        for wrong in ["PAS", "PAS/", "/RXX", "P|S/RXX", "PAS/RXX/2"] {
+            assert!(sender(wrong).is_err(), "{wrong}");
         }
     }
 }

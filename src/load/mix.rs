@@ -25,7 +25,7 @@ impl Mix {
     }
 
     /// Is there any request of this kind?
-    pub(super) fn has(&self, kind: Kind) -> bool {
+    pub fn has(&self, kind: Kind) -> bool {
         self.weights.iter().any(|(known, weight)| *known == kind && 0 < *weight)
     }
 
@@ -50,7 +50,8 @@ fn weight(text: &str) -> Result<(Kind, u64), String> {
         "booking" => Kind::Booking,
         "read" => Kind::Read,
         "match" => Kind::Match,
-        other => return Err(format!("{other}: the kinds are referral, booking, read and match")),
+        "admission" => Kind::Admission,
+        other => return Err(format!("{other}: the kinds are referral, booking, read, match and admission")),
     };
     let weight: u32 = weight.trim().parse().map_err(|_| format!("{weight} is not a weight"))?;
     Ok((kind, u64::from(weight)))

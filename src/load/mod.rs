@@ -6,6 +6,7 @@
 //! tool costs next to nothing itself ([`synthetic`] fills messages by copying), because it runs beside what it measures.
 
 pub mod client;
+mod feed;
 pub mod headers;
 mod mix;
 mod pace;
@@ -17,7 +18,8 @@ mod slots;
 pub mod synthetic;
 mod template;
 
+pub use feed::{Feed, Sender};
 pub use mix::Mix;
 pub use pace::Mode;
-pub use report::Report;
+pub use report::{Kind, Report};
 pub use run::{LoadError, Plan, run};

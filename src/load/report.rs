@@ -21,10 +21,13 @@ pub enum Kind {
     Search,
     /// A person who is asked for (`Patient/$match`).
     Match,
+    /// A patient's details from a hospital, over MLLP.
+    Admission,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 5] = [Kind::Referral, Kind::Booking, Kind::Read, Kind::Search, Kind::Match];
+    pub(super) const ALL: [Kind; 6] =
+        [Kind::Referral, Kind::Booking, Kind::Read, Kind::Search, Kind::Match, Kind::Admission];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Kind {
             Self::Read => "read",
             Self::Search => "search",
             Self::Match => "match",
+            Self::Admission => "admission",
         }
     }
 }

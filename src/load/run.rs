@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::client::{Client, ClientError, Response};
+use super::feed::Feed;
 use super::headers::Headers;
 use super::mix::Mix;
 use super::pace::{Mode, Pace};
@@ -57,6 +58,7 @@ const IDS: usize = 4096;
 struct Run<'a> {
     plan: &'a Plan,
     clients: &'a [Client],
+    feed: Option<&'a Feed>,
     bundles: Bundles,
     headers: Headers,
     people: People,
@@ -68,17 +70,20 @@ struct Run<'a> {
     tally: Mutex<Tally>,
 }
 
-/// Sends a load through the clients (worker n uses client n modulo their number), calling `progress` with the counts
+/// Sends a load through the clients (worker n uses client n modulo their number) and, what is of a hospital, through the
+/// feed, calling `progress` with the counts
 /// of requests and errors a few times a second.
 pub async fn run(
     plan: &Plan,
     clients: &[Client],
+    feed: Option<&Feed>,
     target: &str,
     progress: impl Fn(u64, u64),
 ) -> Result<Report, LoadError> {
     let run = Run {
         plan,
         clients,
+        feed,
         bundles: Bundles::new(&plan.service),
         headers: Headers::new(&plan.service),
         people: People::new(plan.seed),
@@ -106,6 +111,11 @@ impl Run<'_> {
         for client in self.clients {
             client.warm_up().await?;
         }
+        if let Some(feed) = self.feed {
+            feed.warm_up(self.plan.workers)
+                .await
+                .map_err(|error| LoadError::Refused("connection of the feed", error))?;
+        }
         if self.plan.mix.has(Kind::Read)
             && let Outcome::Error(error) = self.referral(&self.clients[0]).await
         {
@@ -125,6 +135,7 @@ impl Run<'_> {
             match self.plan.mix.pick(self.plan.seed, number) {
                 Kind::Booking if !self.exhausted.load(Ordering::Relaxed) => self.book(client, due).await,
                 Kind::Read => self.note(Kind::Read, due, self.read(client, number).await),
+                Kind::Admission => self.note(Kind::Admission, due, self.admission().await),
                 Kind::Match => self.note(Kind::Match, due, self.ask(client, number).await),
                 _ => self.note(Kind::Referral, due, self.referral(client).await),
             }
@@ -173,6 +184,13 @@ impl Run<'_> {
         let Some(path) = path else { return Outcome::Error("nothing to read".to_owned()) };
         ok(client.send(Method::GET, &path, self.headers.read(), None).await)
             .map_or_else(Outcome::Error, |_| Outcome::Good)
+    }
+
+    async fn admission(&self) -> Outcome {
+        match self.feed {
+            Some(feed) => feed.admit(&self.people.next()).await,
+            None => Outcome::Error("no feed to send it on".to_owned()),
+        }
     }
 
     async fn ask(&self, client: &Client, number: u64) -> Outcome {

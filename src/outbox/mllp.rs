@@ -3,6 +3,8 @@
 //! An answer counts only if its MSA-2 is the MSH-10 that was sent: a late answer to an earlier message must never
 //! settle a later one. After a time-out the connection is closed for the same reason.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -67,27 +69,48 @@ fn is_alive(line: &mut FramedRead<Box<dyn Transport>, Mllp>) -> bool {
     }
 }
 
-/// Sends messages one after the other on one connection, for whoever tries a peer out: each waits for the answer to
-/// exactly its control id. `each` is given every answer that comes, with the number of the message.
-pub async fn send_all(peer: &Peer, messages: &[Vec<u8>], mut each: impl FnMut(usize, &[u8])) -> Result<(), String> {
-    let transport = connect(peer).await?;
-    let mut line = FramedRead::new(transport, Mllp::default());
-    for (number, message) in messages.iter().enumerate() {
+/// A connection for whoever tries a peer out: one message after the other, each answered before the next.
+pub struct Conversation {
+    line: FramedRead<Box<dyn Transport>, Mllp>,
+    ack_timeout: Duration,
+}
+
+impl Conversation {
+    /// Connects, or says why there is no connection.
+    pub async fn open(peer: &Peer) -> Result<Self, String> {
+        let transport = connect(peer).await?;
+        Ok(Self { line: FramedRead::new(transport, Mllp::default()), ack_timeout: peer.ack_timeout })
+    }
+
+    /// Sends a message and waits for the answer to exactly its control id, or both if it asks for two. `each` is given
+    /// every answer that comes. After an error the connection is of no more use.
+    pub async fn say(&mut self, message: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), String> {
         let frame = wrap(message).map_err(|error| error.to_string())?;
-        line.get_mut().write_all(&frame).await.map_err(|error| text(&error))?;
-        line.get_mut().flush().await.map_err(|error| text(&error))?;
+        let stream = self.line.get_mut();
+        stream.write_all(&frame).await.map_err(|error| text(&error))?;
+        stream.flush().await.map_err(|error| text(&error))?;
         let wanted = Header::read(message);
         let expected = Mode::of(&wanted).answers(Verdict::Accepted).into_iter().flatten().count();
         let mut answered = 0;
         while answered < expected {
-            let answer = timeout(peer.ack_timeout, line.next()).await.map_err(|_| "timeout".to_owned())?;
+            let answer = timeout(self.ack_timeout, self.line.next()).await.map_err(|_| "timeout".to_owned())?;
             let answer = answer.ok_or("the connection was closed before an answer")?.map_err(|it| it.to_string())?;
-            each(number, &answer);
+            each(&answer);
             let received = Received::read(&answer).filter(|it| it.answers == wanted.control_id());
             let Some(received) = received else { continue };
             // What is not accepted may have no second answer.
             answered = if received.code.is_some_and(|code| code.is_success()) { answered + 1 } else { expected };
         }
+        Ok(())
+    }
+}
+
+/// Sends messages one after the other on one connection. `each` is given every answer that comes, with the number of the
+/// message.
+pub async fn send_all(peer: &Peer, messages: &[Vec<u8>], mut each: impl FnMut(usize, &[u8])) -> Result<(), String> {
+    let mut conversation = Conversation::open(peer).await?;
+    for (number, message) in messages.iter().enumerate() {
+        conversation.say(message, |answer| each(number, answer)).await?;
     }
     Ok(())
 }

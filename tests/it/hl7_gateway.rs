@@ -1,11 +1,14 @@
 //! A hospital speaks to a running gateway: what it says about a booking that a referrer made is what readers of FHIR
 //! see, whoever made it is to be told, and what nobody may guess waits for a person.
 
+use std::time::Duration;
+
 use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use onward::hl7v2::ack::{Code, Received};
 use onward::load::client::Client;
 use onward::load::synthetic::{People, Person};
+use onward::load::{self, Feed, Mode, Plan, Sender};
 use onward::outbox::destination::Peer;
 use onward::outbox::mllp::send_all;
 use serde_json::Value;
@@ -216,7 +219,8 @@ async fn a_booking_that_is_another_patients_is_withdrawn_and_its_referrer_hears_
     let client = gateway.client();
     let people = People::new(31);
     for (round, by_own_id) in [false, true].into_iter().enumerate() {
-        let (person, other) = (people.next(), people.next());
+        let person = people.next();
+        let other = std::iter::repeat_with(|| people.next()).find(|it| it.family != person.family).unwrap();
         let referral = post(&client, headers().write(), &bundles().referral(&person, Timestamp::now())).await;
         let referral = resource_id(&referral, "ServiceRequest").unwrap();
         let slot = free_slots(&client, 14).await.pop().unwrap();
@@ -326,4 +330,26 @@ async fn a_referrers_booking_goes_on_when_the_hospital_gives_up_its_number_for_a
     }
     let counts = gateway.document(&["messages", "feed", "counts"]);
     assert_eq!((&counts["applied"], &counts["quarantined"]), (&9.into(), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_of_admissions_is_applied_each_once() {
+    let gateway = Gateway::start(Options::default());
+    let addr = gateway.mllp.expect("it listens");
+    let sender = Sender { application: "PAS".to_owned(), facility: "RZ9".to_owned() };
+    let feed = Feed::new(Peer::new(addr.ip().to_string(), addr.port()), sender);
+    let plan = Plan {
+        mix: "admission=1".parse().unwrap(),
+        mode: Mode::Closed,
+        duration: Duration::from_secs(1),
+        workers: 4,
+        service: "111111111".to_owned(),
+        seed: 5,
+        questions: Vec::new(),
+    };
+    let report = load::run(&plan, &[gateway.client()], Some(&feed), "", |_, _| {}).await.unwrap();
+    assert!(report.is_good(), "{report}");
+    let counts = gateway.document(&["messages", "feed", "counts"]);
+    assert_eq!((&counts["applied"], &counts["quarantined"]), (&report.total.count.into(), &Value::Null));
+    assert_eq!(report.kinds[0].kind, "admission");
 }

@@ -379,6 +379,8 @@ fn front(config: &Config, intake: Arc<Intake>, base: String) -> Arc<Front> {
         answer_timeout_ms: https.answer_timeout_ms,
         slot_range_days_max: https.slot_range_days_max,
         rate_per_second: https.rate_per_second,
+        work_max: https.work_max,
+        waiting_max: https.waiting_max,
     };
     let systems = Systems::new(config.system.clone(), https.client_auth == ClientAuth::Off);
     Arc::new(Front::new(intake, systems, base, limits))

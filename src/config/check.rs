@@ -169,6 +169,7 @@ fn check_https(config: &Config, findings: &mut Findings) {
         ("connections_max", https.connections_max),
         ("handshake_timeout_ms", https.handshake_timeout_ms as usize),
         ("request_timeout_ms", https.request_timeout_ms as usize),
+        ("work_max", https.work_max),
         ("slot_range_days_max", https.slot_range_days_max as usize),
     ] {
         findings.positive(format!("https.{name}"), limit as u64);

@@ -47,6 +47,10 @@ pub struct Https {
     pub keep_alive_ms: u64,
     /// Requests per second and client system; 0: no limit.
     pub rate_per_second: u32,
+    /// Most messages that are worked on at a time; others wait, and the systems take turns.
+    pub work_max: usize,
+    /// Most messages of one system that wait for that; what comes beyond is refused at once, to be sent again later.
+    pub waiting_max: usize,
     /// Longest period that a search for slots may ask for, in days.
     pub slot_range_days_max: u32,
 }
@@ -73,6 +77,8 @@ impl Default for Https {
             answer_timeout_ms: 4_500,
             keep_alive_ms: 75_000,
             rate_per_second: 0,
+            work_max: 64,
+            waiting_max: 256,
             slot_range_days_max: 93,
         }
     }

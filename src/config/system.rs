@@ -25,6 +25,8 @@ pub struct System {
     pub roles: Vec<String>,
     /// How strictly its messages are checked: `strict`, `bars` or `lenient`; not set: as `validation.policy` says.
     pub validation: Option<Mode>,
+    /// Requests per second; 0: no limit; not set: as `https.rate_per_second` says.
+    pub rate_per_second: Option<u32>,
 }
 
 /// SHA-256 of a certificate, in lower-case hexadecimal.

@@ -1,5 +1,7 @@
 //! Certificate to registered system to the organisations that it may act for.
 
+use std::collections::HashMap;
+
 use crate::config::{Organisations, System};
 use crate::intake::Caller;
 use crate::tls::PeerIdentity;
@@ -40,6 +42,11 @@ impl Systems {
             index: system.roles.iter().any(|role| role == INDEX),
         });
         known.or_else(|| self.anonymous.clone())
+    }
+
+    /// Requests per second of those that have a rate of their own.
+    pub(super) fn rates(&self) -> HashMap<String, u32> {
+        self.registered.iter().filter_map(|system| Some((system.id.clone(), system.rate_per_second?))).collect()
     }
 
     fn find(&self, identity: &PeerIdentity) -> Option<&System> {

@@ -3,6 +3,7 @@
 
 mod body;
 mod form;
+mod gate;
 mod identify;
 mod operations;
 mod people;
@@ -29,9 +30,10 @@ use crate::bars::search::Params;
 use crate::fhir::form::Form;
 use crate::intake::{self, Caller, Intake, Reply};
 use crate::issue::{
-    CLIENT_UNKNOWN, HEADERS_TOO_LARGE, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, PATH_UNKNOWN,
-    THROTTLED, TIMEOUT,
+    CLIENT_UNKNOWN, HEADERS_TOO_LARGE, INTERNAL, Issue, Issues, METHOD_UNKNOWN, NOT_IMPLEMENTED, OVERLOADED,
+    PATH_UNKNOWN, THROTTLED, TIMEOUT,
 };
+use gate::{Full, Gate, Pass};
 use throttle::Throttle;
 
 /// The path below which everything is.
@@ -50,6 +52,7 @@ pub struct Front {
     /// When it began to serve.
     pub started: Timestamp,
     throttle: Throttle,
+    gate: Arc<Gate>,
 }
 
 /// Limits of requests; see `config::Https`.
@@ -63,13 +66,16 @@ pub struct Limits {
     pub answer_timeout_ms: u64,
     pub slot_range_days_max: u32,
     pub rate_per_second: u32,
+    pub work_max: usize,
+    pub waiting_max: usize,
 }
 
 impl Front {
     /// Ready to answer.
     pub fn new(intake: Arc<Intake>, systems: Systems, base: String, limits: Limits) -> Self {
-        let throttle = Throttle::new(limits.rate_per_second);
-        Self { intake, systems, base, limits, started: Timestamp::now(), throttle }
+        let throttle = Throttle::new(limits.rate_per_second, systems.rates());
+        let gate = Gate::new(limits.work_max, limits.waiting_max);
+        Self { intake, systems, base, limits, started: Timestamp::now(), throttle, gate }
     }
 
     /// Answers a request, whatever it is.
@@ -136,12 +142,20 @@ impl Front {
             issues.extend(later);
         }
         let wait = std::time::Duration::from_millis(self.limits.answer_timeout_ms);
-        let work = self.intake.process_message(caller, headers, issues, body);
+        let work = async {
+            let Ok(_pass) = self.turn(caller).await else { return overloaded() };
+            self.intake.process_message(caller, headers, issues, body).await
+        };
         // The work goes on when the answer comes too late; the sender's retry then finds it in the ledger.
         match tokio::time::timeout(wait, work).await {
             Ok(reply) => reply,
             Err(_) => intake::refusal(&Issue::new(&TIMEOUT, "").into(), "Onward"),
         }
+    }
+
+    /// Waits until a message of the caller may be worked on.
+    async fn turn(&self, caller: Option<&Caller>) -> Result<Pass, Full> {
+        self.gate.enter(caller.map_or("", |caller| &caller.system)).await
     }
 
     fn read(
@@ -170,6 +184,11 @@ impl Front {
             Err(issues) => intake::refusal(&issues, "Onward"),
         }
     }
+}
+
+/// Nothing was done: the same may come again.
+fn overloaded() -> Reply {
+    intake::refusal(&Issue::new(&OVERLOADED, "").into(), "Onward")
 }
 
 /// As much as the request line and the headers take up, without the blanks and line ends between.

@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::web::Payload;
 
-use super::{Front, body, form};
+use super::{Front, body, form, overloaded};
 use crate::bars::outcome;
 use crate::bars::search::Params;
 use crate::intake::examine::Question;
@@ -30,6 +30,7 @@ impl Front {
         if issues.has_errors() {
             return intake::refusal(&issues, "Onward");
         }
+        let Ok(_pass) = self.turn(Some(caller)).await else { return overloaded() };
         let params = Params::read(request.query_string());
         let question = Question {
             kind: kind.to_owned(),

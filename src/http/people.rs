@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Front, body, form};
+use super::{Front, body, form, overloaded};
 use crate::bars::capability::Kind;
 use crate::bars::search::{self, Params};
 use crate::bars::{headers, person as fhir};
@@ -147,6 +147,7 @@ impl Front {
         if issues.has_errors() {
             return intake::refusal(&issues, "Onward");
         }
+        let Ok(_pass) = self.turn(Some(caller)).await else { return overloaded() };
         let answered = match self.intake.read_resource(&body) {
             Ok(body) => self.answer_people(caller, kind, id, &body).await,
             Err(issues) => Err(issues),

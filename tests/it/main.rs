@@ -36,6 +36,7 @@ mod mllps;
 mod mutations;
 mod necessity;
 mod outbox;
+mod overload;
 mod packages;
 mod pauses;
 mod postgres_server;

@@ -100,6 +100,7 @@ impl Options {
             systems: (!config.systems.is_empty()).then(|| registered.iter().filter(speaks).cloned().collect()),
             commit_blocks: config.commit_blocks,
             connections_max: config.connections_max,
+            source_connections_max: config.source_connections_max,
             frame: Limits { frame_bytes_max: config.message_bytes_max, ..Limits::default() },
             frame_timeout: Duration::from_millis(config.message_timeout_ms),
             handshake_timeout: Duration::from_millis(config.handshake_timeout_ms),

@@ -29,6 +29,8 @@ pub struct Mllp {
     pub message_bytes_max: usize,
     /// Most connections at a time.
     pub connections_max: usize,
+    /// Most connections of one address at a time.
+    pub source_connections_max: usize,
     /// Longest TLS handshake, in milliseconds.
     pub handshake_timeout_ms: u64,
     /// Longest time from the first to the last byte of a message, in milliseconds.
@@ -63,6 +65,7 @@ impl Default for Mllp {
             organisation: String::new(),
             message_bytes_max: 5 << 20,
             connections_max: 64,
+            source_connections_max: 8,
             handshake_timeout_ms: 5_000,
             message_timeout_ms: 30_000,
             idle_timeout_ms: 0,

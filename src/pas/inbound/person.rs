@@ -57,6 +57,13 @@ pub(super) fn who_in(reading: &mut Reading<'_>, occurrence: u16) -> Option<Who> 
     Some(Who { subject, numbers: numbers.local, cleared })
 }
 
+/// Many senders repeat the numbers that a merge retires among the survivor's. They say which record ends, so they must not
+/// say also which one is left.
+pub(super) fn without(who: &mut Who, retired: &[Identifier]) {
+    who.numbers.retain(|number| !retired.contains(number));
+    who.subject.demographics.identifiers.retain(|number| !retired.contains(number));
+}
+
 /// The local numbers of a field that names another record: MRG-1.
 pub(super) fn other_numbers(reading: &mut Reading<'_>, segment: &Segment<'_, '_>, path: Path) -> Vec<Identifier> {
     let mut found = Vec::new();

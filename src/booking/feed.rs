@@ -209,6 +209,9 @@ pub struct Record {
     pub moved_to: Option<PatientId>,
     /// Where the referral stands, by the newest that was said; for a link: whether it is one.
     pub state: Option<String>,
+    /// What the hospital answered to the referral, by the newest that was said.
+    #[serde(default)]
+    pub response: Option<ResponseKind>,
     /// It turned out to be the same as this one.
     pub merged_into: Option<Identifier>,
 }
@@ -238,6 +241,7 @@ impl Record {
             time: None,
             moved_to: None,
             state: None,
+            response: None,
             merged_into: None,
         }
     }

@@ -38,9 +38,13 @@ pub(super) fn record(
     }
     let status = record.state.as_deref().and_then(status_of);
     let content = said.content.as_ref().filter(|_| taken.note(record.take(&it.source, Group::Content, it.version)));
-    let respond = said.response.filter(|_| taken.note(record.take(&it.source, Group::Response, it.version)));
+    if let Some(response) = said.response
+        && taken.note(record.take(&it.source, Group::Response, it.version))
+    {
+        record.response = Some(response);
+    }
     let referral = match (held, &said.content) {
-        (Some((held, ..)), _) => Some(amended(held, content, status, respond)),
+        (Some((held, ..)), _) => Some(amended(held, content, status, record.response)),
         (None, Some(content)) => Some(placed(&record, content, status, person.patient.id, now)),
         (None, None) => None,
     };
@@ -129,6 +133,7 @@ fn placed(
         patient,
         received_at: now,
         status: status.unwrap_or(content.status),
+        response: record.response,
         ..content.clone()
     }
 }

@@ -163,6 +163,23 @@ pub enum Group {
     Unidentified,
 }
 
+impl Group {
+    /// What is said of persons.
+    pub const OF_PERSONS: [Self; 11] = [
+        Self::Identifiers,
+        Self::NumberStatus,
+        Self::Names,
+        Self::BirthDate,
+        Self::Gender,
+        Self::Addresses,
+        Self::Telecoms,
+        Self::Practice,
+        Self::Death,
+        Self::Restriction,
+        Self::Unidentified,
+    ];
+}
+
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -256,6 +273,15 @@ impl Record {
         };
         self.versions.insert(key, version);
         order
+    }
+
+    /// The groups that another record was told of later, by whom and when.
+    pub fn older_than<'o>(&self, other: &'o Self) -> Vec<(&'o str, Group, Version)> {
+        let groups = |key: &str| Group::OF_PERSONS.into_iter().find(|group| key == format!("{group:?}"));
+        let said =
+            other.versions.iter().filter(|(key, version)| self.versions.get(*key).is_none_or(|own| own < *version));
+        let parts = said.filter_map(|(key, version)| key.rsplit_once('|').zip(Some(*version)));
+        parts.filter_map(|((source, group), version)| Some((source, groups(group)?, version))).collect()
     }
 
     /// Where the booking stands by all that was said. "Not arrived after all" undoes an arrival that was earlier, and

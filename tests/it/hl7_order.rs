@@ -135,12 +135,19 @@ fn held(file: &Path) -> Value {
     // written down twice a second one.
     let records = all("SELECT model FROM feed_record WHERE kind = 'booking'");
     let joined: Vec<&Value> = records.iter().filter(|it| !it["merged_into"].is_null()).map(|it| &it["key"]).collect();
+    let mut appointments = all("SELECT model FROM appointment");
+    let tied = appointments.iter().filter_map(|it| Some((it["id"].clone(), it["passed"].get("to")?.clone())));
+    let ended: Vec<Value> = tied
+        .flat_map(|(first, to)| {
+            let others = to["others"].as_array().unwrap().iter().cloned().chain([first]);
+            others.filter(|it| *it != to["now"]).collect::<Vec<_>>()
+        })
+        .collect();
     let is_none = |it: &Value| {
         let identifiers = it["identifiers"].as_array().unwrap();
         let is_joined = it["status"] == "entered-in-error" && identifiers.iter().all(|number| joined.contains(&number));
-        is_joined || it["passed"]["to"]["now"].as_str().is_some_and(|now| it["id"] != *now)
+        is_joined || ended.contains(&it["id"])
     };
-    let mut appointments = all("SELECT model FROM appointment");
     let (passed, appointments): (Vec<Value>, Vec<Value>) = appointments.drain(..).partition(is_none);
     assert!(passed.iter().all(|it| ["entered-in-error", "cancelled"].contains(&it["status"].as_str().unwrap())));
     let hung = |it: &&Value| passed.iter().all(|passed| passed["referral"] != it["id"]);

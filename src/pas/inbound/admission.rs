@@ -238,6 +238,10 @@ fn link(reading: &mut Reading<'_>, linked: bool) -> Option<Wish> {
         ends.push(format!("{}|{}", first.system, first.value));
         other = Some(first);
     }
+    if ends[0] == ends[1] {
+        reading.note(&HL7_MERGE_SELF, Path { occurrence: 2, ..Path::of("PID-3") });
+        return None;
+    }
     ends.sort();
     Some(Wish::Link { pair: Identifier { system: "link".to_owned(), value: ends.join("~") }, other: other?, linked })
 }

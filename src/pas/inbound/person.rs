@@ -133,7 +133,9 @@ fn elsewhere(reading: &mut Reading<'_>, place: Path, numbers: &mut Numbers) {
 fn add_nhs(reading: &mut Reading<'_>, value: &str, at: Path, numbers: &mut Numbers) {
     match NhsNumber::parse(value) {
         Ok(number) => {
-            numbers.all.push(Identifier { system: NHS.to_owned(), value: number.as_str().to_owned() });
+            if numbers.nhs.iter().all(|(known, _)| *known != number) {
+                numbers.all.push(Identifier { system: NHS.to_owned(), value: number.as_str().to_owned() });
+            }
             numbers.nhs.push((number, at));
         }
         Err(_) => {

@@ -136,6 +136,7 @@ fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
             None => start + length(reading).unwrap_or_default(),
         };
         one_time(reading, start_at);
+        one_day(reading, start_at, start);
         return Some((start, end.max(start)));
     }
     None
@@ -153,6 +154,18 @@ fn one_time(reading: &mut Reading<'_>, at: Path) {
     };
     if other.is_some() || further {
         reading.note(&HL7_GROUPS, Path { repetition: other.unwrap_or(1), ..at });
+    }
+}
+
+/// What is taken up may begin a little before or after the appointment, but on another day it is another appointment.
+fn one_day(reading: &mut Reading<'_>, at: Path, start: Timestamp) {
+    let zone = reading.dialect.time_zone.clone();
+    let day = |instant: Timestamp| instant.to_zoned(zone.get().clone()).date();
+    for place in [Path::of("TQ1-7.1"), Path::of("SCH-11.4"), Path::of("AIS-4.1"), Path::of("AIG-8.1")] {
+        let other = reading.said_time(place).filter(|(_, written)| written.parts == 3);
+        if place.segment != at.segment && other.is_some_and(|(other, _)| day(other) != day(start)) {
+            return reading.note(&HL7_GROUPS, place);
+        }
     }
 }
 

@@ -299,7 +299,11 @@ const ELEMENTS: &[(&str, &str, &str)] = &[
         "identifier",
         "it takes driving licences (PID-20) and insurance numbers (PID-18) too, and names kinds for fields",
     ),
-    ("Patient", "address", "it divides the street (XAD-1), and takes the addressee (XAD-19) and a county without a code"),
+    (
+        "Patient",
+        "address",
+        "it divides the street (XAD-1), and takes the addressee (XAD-19) and a county without a code",
+    ),
     ("Patient", "telecom", "it carries ranks and periods, and calls what has no number by its kind"),
     ("Patient", "multipleBirthInteger", ""),
     ("Patient", "deceasedDateTime", "an offset that the message does not have is the hospital's clock's here"),

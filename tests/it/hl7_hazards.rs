@@ -432,3 +432,28 @@ async fn the_old_number_beside_the_new_ones_is_the_one_that_ends() {
         assert_eq!(held(&bench, in_use), ["LEFT"], "{order}");
     }
 }
+
+/// A new number that is used before the old one is said to be no more in use: what was said of it is not lost, whether or
+/// not the message about the numbers says anything newer itself.
+#[tokio::test]
+async fn what_was_said_of_a_new_number_too_early_is_the_patients() {
+    for renumbered in [2, 6] {
+        let bench = Bench::new("dialect = \"itk\"");
+        let pid = |number: &str, minute: usize| {
+            let home = "|".repeat(5);
+            format!(
+                "PID|1||{number}^^^RXX^MR~{ANN}^^^NHS^NH||TESTER^ANN^^^^^L||19800101|2{home}0170000000{minute}^PRN^PH"
+            )
+        };
+        for minute in [1, 4] {
+            bench.take(&message(minute, "ADT^A31", &[&pid("D1", minute)])).await;
+        }
+        bench.take(&message(5, "ADT^A31", &[&pid("N1", 5)])).await;
+        let segments = [&pid("N1", renumbered), "MRG|D1^^^RXX^MR"];
+        assert_eq!(bench.take(&message(renumbered, "ADT^A47", &segments)).await.0, ["AA"]);
+        let told = "SELECT json_extract(model, '$.demographics.telecoms[0].value') FROM patient \
+            WHERE json_extract(model, '$.replaced_by') IS NULL";
+        let newest = format!("0170000000{}", renumbered.max(5));
+        assert_eq!(held(&bench, told), [newest], "the numbers changed at {renumbered}");
+    }
+}

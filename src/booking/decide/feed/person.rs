@@ -291,25 +291,29 @@ pub(super) fn renumber(it: &Event, who: &Who, old: &[Identifier], state: &State)
 
 /// What was said later of another record of the same person is said of the one that is left.
 fn take_over(person: &mut Person, other: &Patient, state: &State) {
-    let Some(told) = state.feed.record(Kind::Person, &person_key(other.id)) else { return };
-    let left = person_key(person.record);
-    let held = person.changes.iter_mut().find_map(|change| match change {
-        Change::Record(record) if record.key == left => Some(record),
+    let (left, place) = (person.record, person_key(person.record));
+    let told = state.feed.record(Kind::Person, &person_key(other.id));
+    let record = person.changes.iter_mut().find_map(|change| match change {
+        Change::Record(record) if record.key == place => Some(record),
         _ => None,
     });
-    let Some(record) = held else { return };
+    let (Some(told), Some(record)) = (told, record) else { return };
     let newer = record.older_than(told);
     for (source, group, version) in &newer {
         record.take(source, *group, *version);
     }
-    let written = person.changes.iter_mut().find_map(|change| match change {
-        Change::Patient(patient) if patient.id == person.record => Some(patient),
-        _ => None,
-    });
-    if let Some(patient) = written {
-        newer.iter().for_each(|(_, group, _)| write(*group, &other.demographics, &mut patient.demographics));
-        if person.patient.id == patient.id {
-            person.patient = patient.clone();
+    let is_left = |change: &Change| matches!(change, Change::Patient(patient) if patient.id == left);
+    if !person.changes.iter().any(is_left) {
+        let held = state.feed.numbers.iter().map(|(_, patient, _)| patient).find(|patient| patient.id == left);
+        person.changes.extend(held.cloned().map(Change::Patient));
+    }
+    for change in &mut person.changes {
+        let Change::Patient(patient) = change else { continue };
+        if patient.id == left {
+            newer.iter().for_each(|(_, group, _)| write(*group, &other.demographics, &mut patient.demographics));
+            if person.patient.id == left {
+                person.patient = patient.clone();
+            }
         }
     }
 }

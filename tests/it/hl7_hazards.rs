@@ -410,6 +410,10 @@ async fn a_day_never_becomes_an_hour() {
     assert_eq!(held(&bench, all), ["booked 2026-03-10T09:15:00Z"]);
     bench.take(&message(3, "SIU^S15", &[&sch("20260310^20260310", "Cancelled"), &ann])).await;
     assert_eq!(held(&bench, all), ["cancelled 2026-03-10T09:15:00Z"]);
+    let other_day = message(4, "SIU^S26", &[&sch("202603100900", "Noshow"), &ann, "RGS|1", "AIS|1||X|202603110900"]);
+    assert_eq!(bench.take(&other_day).await.0, ["AA"], "nor does it matter that its times disagree");
+    let booked = message(5, "SIU^S13", &[&sch("202603100900", "Booked"), &ann, "RGS|1", "AIS|1||X|202603110900"]);
+    assert_eq!(bench.take(&booked).await.0, ["AE"], "but to a booking it does");
     let taken = Bench::new("dialect = \"itk\"\nmidnight = \"take\"");
     taken.take(&message(0, "ADT^A05", &[evn, &ann, pv1, "PV2||||||||202603100000"])).await;
     assert_eq!(held(&taken, all), ["booked 2026-03-10T00:00:00Z"]);

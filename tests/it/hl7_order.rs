@@ -182,6 +182,8 @@ struct Hospital {
     merged: bool,
     /// D1 and D2 are said to be one person's.
     linked: bool,
+    /// They stay so.
+    kept_linked: bool,
     /// The record of somebody else was withdrawn.
     withdrawn: bool,
     /// Whose each visit is, and how it stands.
@@ -213,6 +215,7 @@ impl Hospital {
             numbers: ["D1", "D2", "D3"],
             merged: false,
             linked: false,
+            kept_linked: false,
             withdrawn: false,
             visits: [None; 3],
             referred: [false; 2],
@@ -352,6 +355,7 @@ impl Hospital {
         let mrg = format!("MRG|{}^^^RXX^MR||||{}^^^RXX^VN", self.numbers[owner], VISITS[visit]);
         self.say(["ADT^A44", "ADT^A45"][usize::from(who) / 3 % 2], &[&self.pid(to), &mrg]);
         self.visits[visit] = Some((to, standing));
+        self.kept_linked |= self.linked;
     }
 
     /// A visit was written down twice.
@@ -410,9 +414,10 @@ impl Hospital {
         }
     }
 
-    /// The other way about a later merge would go in a circle, which is for a person to look at.
+    /// The other way about a later merge would go in a circle, which is for a person to look at. So is a visit that moved
+    /// while two records were linked, once they are parted: it went to the person of both.
     fn link(&mut self) {
-        if self.merged {
+        if self.merged || self.kept_linked {
             return;
         }
         let event = if self.linked { "ADT^A37" } else { "ADT^A24" };

@@ -9,7 +9,8 @@ use crate::booking::identifier::Identifier;
 use crate::hl7v2::message::{Message, Segment, Value};
 use crate::hl7v2::path::Path;
 use crate::issue::{
-    Code, HL7_AUTHORITY, HL7_FIELD_MISSING, HL7_MIDNIGHT, HL7_TIME_GAP, HL7_TIME_TWICE, HL7_VALUE, Issue, Severity,
+    Code, HL7_AUTHORITY, HL7_FIELD_MISSING, HL7_GROUPS, HL7_MIDNIGHT, HL7_TIME_GAP, HL7_TIME_TWICE, HL7_VALUE, Issue,
+    Severity,
 };
 
 /// Something found in a message: what, and where.
@@ -213,11 +214,11 @@ impl<'m> Reading<'m> {
         self.text(simple(path)).and_then(|text| Written::read(&text)).is_some_and(|written| written.time.is_none())
     }
 
-    /// What is read, where nothing hangs on a time that is none: it is told of, and the message is applied without it.
+    /// What is read, where nothing hangs on a time that is none, or on which of several it is: it is told of, and the message is applied without it.
     pub fn without_a_time<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.found.len();
         let value = read(self);
-        let times = [&HL7_VALUE, &HL7_MIDNIGHT, &HL7_TIME_GAP, &HL7_TIME_TWICE];
+        let times = [&HL7_VALUE, &HL7_MIDNIGHT, &HL7_TIME_GAP, &HL7_TIME_TWICE, &HL7_GROUPS];
         for found in self.found.iter_mut().skip(before).filter(|found| times.contains(&found.issue.code)) {
             found.issue.severity = found.issue.severity.min(Severity::Warning);
         }

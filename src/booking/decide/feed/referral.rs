@@ -38,13 +38,10 @@ pub(super) fn record(
     }
     let status = record.state.as_deref().and_then(status_of);
     let content = said.content.as_ref().filter(|_| taken.note(record.take(&it.source, Group::Content, it.version)));
-    if let Some(response) = said.response
-        && taken.note(record.take(&it.source, Group::Response, it.version))
-    {
-        record.response = Some(response);
-    }
+    let respond = said.response.filter(|_| taken.note(record.take(&it.source, Group::Response, it.version)));
+    record.response = respond.or(record.response);
     let referral = match (held, &said.content) {
-        (Some((held, ..)), _) => Some(amended(held, content, status, record.response)),
+        (Some((held, ..)), _) => Some(amended(held, content, status, respond)),
         (None, Some(content)) => Some(placed(&record, content, status, person.patient.id, now)),
         (None, None) => None,
     };

@@ -251,6 +251,7 @@ codes! {
     FEED_UNTOLD "ONW-6036" Warning "informational" BadRequest "The standard has no message that tells the referrer of it: it is read with GET."
     FEED_LEAP "ONW-6037" Warning "incomplete" BadRequest "The count of MSH-13 leaps: messages before this one did not come on this channel."
     HL7_GROUPS "ONW-6038" Error "structure" BadRequest "The message is about several patients, moves or times: send a message for each."
+    HL7_MIDNIGHT "ONW-6039" Error "value" BadRequest "A booking at midnight: a day whose hour was lost on the way looks like that, so a person must say what is meant."
 
     CREATE_RATE "ONW-7001" Error "throttled" Conflict "The source makes far more records of unproven people than usual: the message is held, and a person must look at the source."
     RECORD_UNKNOWN "ONW-7002" Error "not-found" NotFound "There is no such patient record."

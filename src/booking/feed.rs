@@ -163,6 +163,23 @@ pub enum Group {
     Unidentified,
 }
 
+impl Group {
+    /// What is said of persons.
+    pub const OF_PERSONS: [Self; 11] = [
+        Self::Identifiers,
+        Self::NumberStatus,
+        Self::Names,
+        Self::BirthDate,
+        Self::Gender,
+        Self::Addresses,
+        Self::Telecoms,
+        Self::Practice,
+        Self::Death,
+        Self::Restriction,
+        Self::Unidentified,
+    ];
+}
+
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -209,6 +226,9 @@ pub struct Record {
     pub moved_to: Option<PatientId>,
     /// Where the referral stands, by the newest that was said; for a link: whether it is one.
     pub state: Option<String>,
+    /// What the hospital answered to the referral, by the newest that was said.
+    #[serde(default)]
+    pub response: Option<ResponseKind>,
     /// It turned out to be the same as this one.
     pub merged_into: Option<Identifier>,
 }
@@ -238,6 +258,7 @@ impl Record {
             time: None,
             moved_to: None,
             state: None,
+            response: None,
             merged_into: None,
         }
     }
@@ -252,6 +273,15 @@ impl Record {
         };
         self.versions.insert(key, version);
         order
+    }
+
+    /// The groups that another record was told of later, by whom and when.
+    pub fn older_than<'o>(&self, other: &'o Self) -> Vec<(&'o str, Group, Version)> {
+        let groups = |key: &str| Group::OF_PERSONS.into_iter().find(|group| key == format!("{group:?}"));
+        let said =
+            other.versions.iter().filter(|(key, version)| self.versions.get(*key).is_none_or(|own| own < *version));
+        let parts = said.filter_map(|(key, version)| key.rsplit_once('|').zip(Some(*version)));
+        parts.filter_map(|((source, group), version)| Some((source, groups(group)?, version))).collect()
     }
 
     /// Where the booking stands by all that was said. "Not arrived after all" undoes an arrival that was earlier, and

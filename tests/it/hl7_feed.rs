@@ -16,6 +16,7 @@ use onward::pas::inbound::dialect::Dialect;
 use onward::pas::inbound::{EVENTS, Outcome, Surroundings, read};
 use onward::profile::library::{Library, built_in};
 use onward::profile::validate::Request;
+use onward::store::Store;
 use serde_json::Value;
 
 use crate::hl7_corpus;
@@ -55,7 +56,7 @@ fn line(name: &str, outcome: &Outcome) -> String {
     let found = outcome.found.iter().map(|it| format!("{}@{}", it.issue.code.id, it.issue.at));
     let found: Vec<String> = found.collect();
     let done = outcome.event.as_ref().map_or_else(|| "quarantined".to_owned(), said);
-    format!("{name:<8} {answer:<5} {done}; {}\n", found.join(" "))
+    format!("{name:<28} {answer:<5} {done}; {}\n", found.join(" "))
 }
 
 fn said(event: &Event) -> String {
@@ -144,4 +145,27 @@ fn what_is_converted_is_valid() {
     let messages = messages();
     assert_eq!(resources(&messages["siu_s12"]), ["Patient", "Appointment"]);
     assert_eq!(resources(&messages["ref_i12"]), ["Patient", "ServiceRequest"]);
+}
+
+/// One after the other, as they would come from a hospital that has all of these systems.
+#[tokio::test]
+async fn every_message_of_these_ends_in_one_counted_state() {
+    let bench = hl7_corpus::Bench::new("dialect = \"itk\"");
+    let messages = messages();
+    for (name, message) in &messages {
+        let (codes, found, decision) = bench.take(message).await;
+        let outcome = outcome(message);
+        assert!(!found.contains("ONW-9"), "{name}: {found}");
+        if !outcome.silent {
+            let right = match outcome.verdict {
+                Verdict::Accepted => "A",
+                Verdict::Error => "E",
+                Verdict::Rejected => "R",
+            };
+            assert!(codes.len() == 1 && codes[0].ends_with(right), "{name}: {codes:?}");
+        }
+        assert!(decision.is_none() || outcome.event.is_some(), "{name}: what cannot be read was applied");
+    }
+    let counted: u64 = bench.store.feed_counts().unwrap().into_iter().map(|(_, count)| count).sum();
+    assert_eq!(counted, messages.len() as u64);
 }

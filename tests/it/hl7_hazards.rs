@@ -35,6 +35,7 @@ fn hazards() -> Vec<Hazard> {
     let two = || vec![message(0, "ADT^A28", &[evn, &ann()]), message(1, "ADT^A28", &[evn, &pid("D2", "", "19800101")])];
     let known = || vec![message(0, "ADT^A28", &[evn, &ann()])];
     let pv1 = "PV1|1|O|ORTHO1^^^RXX||||||||||||||||OP1^^^RXX^VN";
+    let retired = ann().replace("D1^^^RXX^MR", "D2^^^RXX^MR~D1^^^RXX^MR");
     vec![
         ("a merge without MRG", known(), message(2, "ADT^A40", &[evn, &ann()]), "AE", "ONW-6007"),
         ("a merge of nobody", known(), message(2, "ADT^A40", &[evn, &ann(), "MRG|"]), "AE", "ONW-6003"),
@@ -201,6 +202,76 @@ fn hazards() -> Vec<Hazard> {
             "ONW-6004",
         ),
         (
+            "an admission expected on a day without an hour",
+            known(),
+            message(2, "ADT^A14", &[evn, &ann(), pv1, "PV2||||||||20260310"]),
+            "AE",
+            "ONW-6004",
+        ),
+        (
+            "the same, of a month",
+            known(),
+            message(2, "ADT^A05", &[evn, &ann(), pv1, "PV2||||||||202603"]),
+            "AE",
+            "ONW-6004",
+        ),
+        (
+            "a day whose hour was lost on the way",
+            known(),
+            message(2, "ADT^A05", &[evn, &ann(), pv1, "PV2||||||||20260310000000"]),
+            "AA",
+            "ONW-6039",
+        ),
+        (
+            "the same, in the hospital's own scheduling",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603100000", "Booked"), &ann()]),
+            "AA",
+            "ONW-6039",
+        ),
+        (
+            "a cancellation that says the day only",
+            known(),
+            message(2, "ADT^A38", &[evn, &ann(), pv1, "PV2||||||||20260310"]),
+            "AA",
+            "ONW-6004",
+        ),
+        (
+            "an appointment that ends on a day",
+            known(),
+            message(2, "SIU^S12", &[&sch("202603100900^20260310", "Booked"), &ann()]),
+            "AA",
+            "ONW-6004",
+        ),
+        (
+            "a merge that repeats the old number among the new ones",
+            two(),
+            message(2, "ADT^A40", &[evn, &retired, mrg]),
+            "AA",
+            NOBODY,
+        ),
+        (
+            "a merge of all the numbers of both",
+            two(),
+            message(2, "ADT^A40", &[evn, &retired, "MRG|D2^^^RXX^MR~D1^^^RXX^MR"]),
+            "AE",
+            "ONW-6020",
+        ),
+        (
+            "numbers that change, said with the old one",
+            known(),
+            message(2, "ADT^A47", &[evn, &retired, mrg]),
+            "AA",
+            NOBODY,
+        ),
+        (
+            "a visit that goes to a patient who is also the one that it comes from",
+            known(),
+            message(2, "ADT^A44", &[evn, &retired, "MRG|D2^^^RXX^MR||||OP1^^^RXX^VN"]),
+            "AE",
+            "ONW-6020",
+        ),
+        (
             "a time that the clocks went over",
             known(),
             message(2, "ADT^A05", &[evn, &ann(), pv1, "PV2||||||||20260329013000"]),
@@ -322,4 +393,71 @@ async fn what_a_message_is_refused_for_is_said_first() {
     let answer = bench.answer(&message(0, "ADT^A31", &[&pid])).await;
     let text = String::from_utf8(answer).unwrap();
     assert!(text.contains("MSA|AE|H0|ONW-6019"), "{text:?}");
+}
+
+/// Nobody is to come at midnight because a day had no hour, and a cancellation is one whatever its day.
+#[tokio::test]
+async fn a_day_never_becomes_an_hour() {
+    let bench = Bench::new("dialect = \"itk\"");
+    let (evn, ann) = ("EVN||20260301090000", pid("D1", ANN, "19800101"));
+    let pv1 = "PV1|1|O|ORTHO1^^^RXX||||||||||||||||OP1^^^RXX^VN";
+    let all = "SELECT status || ' ' || json_extract(model, '$.start') FROM appointment";
+    bench.take(&message(0, "ADT^A05", &[evn, &ann, pv1, "PV2||||||||20260310"])).await;
+    assert!(held(&bench, all).is_empty());
+    bench.take(&message(1, "ADT^A05", &[evn, &ann, pv1, "PV2||||||||202603100915"])).await;
+    assert_eq!(held(&bench, all), ["booked 2026-03-10T09:15:00Z"]);
+    bench.take(&message(2, "ADT^A05", &[evn, &ann, pv1, "PV2||||||||20260311"])).await;
+    assert_eq!(held(&bench, all), ["booked 2026-03-10T09:15:00Z"]);
+    bench.take(&message(3, "SIU^S15", &[&sch("20260310^20260310", "Cancelled"), &ann])).await;
+    assert_eq!(held(&bench, all), ["cancelled 2026-03-10T09:15:00Z"]);
+    let other_day = message(4, "SIU^S26", &[&sch("202603100900", "Noshow"), &ann, "RGS|1", "AIS|1||X|202603110900"]);
+    assert_eq!(bench.take(&other_day).await.0, ["AA"], "nor does it matter that its times disagree");
+    let booked = message(5, "SIU^S13", &[&sch("202603100900", "Booked"), &ann, "RGS|1", "AIS|1||X|202603110900"]);
+    assert_eq!(bench.take(&booked).await.0, ["AE"], "but to a booking it does");
+    let taken = Bench::new("dialect = \"itk\"\nmidnight = \"take\"");
+    taken.take(&message(0, "ADT^A05", &[evn, &ann, pv1, "PV2||||||||202603100000"])).await;
+    assert_eq!(held(&taken, all), ["booked 2026-03-10T00:00:00Z"]);
+}
+
+/// A merge that says the old number among the new ones ends in the one record whose own numbers are left.
+#[tokio::test]
+async fn the_old_number_beside_the_new_ones_is_the_one_that_ends() {
+    for order in ["D2^^^RXX^MR~D1^^^RXX^MR", "D1^^^RXX^MR~D2^^^RXX^MR"] {
+        let bench = Bench::new("dialect = \"itk\"");
+        let pid = |numbers: &str, name: &str| format!("PID|1||{numbers}||{name}^ANN^^^^^L||19800101|2");
+        let known = [("D1^^^RXX^MR", "LEFT"), ("D2^^^RXX^MR", "ENDED")];
+        for (minute, (number, name)) in known.into_iter().enumerate() {
+            bench.take(&message(minute, "ADT^A28", &[&pid(number, name)])).await;
+        }
+        let (codes, ..) = bench.take(&message(2, "ADT^A40", &[&pid(order, "LEFT"), "MRG|D2^^^RXX^MR"])).await;
+        assert_eq!(codes, ["AA"]);
+        let in_use = "SELECT json_extract(model, '$.demographics.names[0].family') FROM patient \
+            WHERE json_extract(model, '$.replaced_by') IS NULL";
+        assert_eq!(held(&bench, in_use), ["LEFT"], "{order}");
+    }
+}
+
+/// A new number that is used before the old one is said to be no more in use: what was said of it is not lost, whether or
+/// not the message about the numbers says anything newer itself.
+#[tokio::test]
+async fn what_was_said_of_a_new_number_too_early_is_the_patients() {
+    for renumbered in [2, 6] {
+        let bench = Bench::new("dialect = \"itk\"");
+        let pid = |number: &str, minute: usize| {
+            let home = "|".repeat(5);
+            format!(
+                "PID|1||{number}^^^RXX^MR~{ANN}^^^NHS^NH||TESTER^ANN^^^^^L||19800101|2{home}0170000000{minute}^PRN^PH"
+            )
+        };
+        for minute in [1, 4] {
+            bench.take(&message(minute, "ADT^A31", &[&pid("D1", minute)])).await;
+        }
+        bench.take(&message(5, "ADT^A31", &[&pid("N1", 5)])).await;
+        let segments = [&pid("N1", renumbered), "MRG|D1^^^RXX^MR"];
+        assert_eq!(bench.take(&message(renumbered, "ADT^A47", &segments)).await.0, ["AA"]);
+        let told = "SELECT json_extract(model, '$.demographics.telecoms[0].value') FROM patient \
+            WHERE json_extract(model, '$.replaced_by') IS NULL";
+        let newest = format!("0170000000{}", renumbered.max(5));
+        assert_eq!(held(&bench, told), [newest], "the numbers changed at {renumbered}");
+    }
 }

@@ -34,7 +34,7 @@ pub(super) fn planned(reading: &mut Reading<'_>) -> Option<Wish> {
         return unnumbered(reading, timed);
     }
     let status = attended(reading).unwrap_or(AppointmentStatus::Booked);
-    let time = time(reading);
+    let time = if status.is_current() { time(reading) } else { reading.without_a_time(time) };
     if time.is_none() && status.is_current() && !reading.has_errors() {
         let path = reading.dialect.appointment_time.first().map_or(Path::of("PV2-8"), |place| place.0);
         reading.missing(path);
@@ -48,7 +48,7 @@ pub(super) fn cancelled(reading: &mut Reading<'_>) -> Option<Wish> {
         reading.missing(Path::of("PV1-19"));
         return None;
     }
-    let time = time(reading);
+    let time = reading.without_a_time(time);
     booking(reading, Some(AppointmentStatus::Cancelled), time, false)
 }
 
@@ -137,16 +137,14 @@ fn number(reading: &mut Reading<'_>) -> Option<Identifier> {
     reading.dialect.booking.clone().into_iter().find_map(|place| reading.number(place.0))
 }
 
-/// The time of the booking. ADT does not say how long it takes.
+/// The time of the booking, by the first place that says one; a day alone gives way to a place that says the hour. ADT
+/// does not say how long it takes.
 fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
-    for place in reading.dialect.appointment_time.clone() {
-        let path = simple(place.0);
-        if let Some(text) = reading.text(path) {
-            let start = reading.instant(path, &text)?;
-            return Some((start, start));
-        }
-    }
-    None
+    let mut places: Vec<Path> = reading.dialect.appointment_time.iter().map(|place| simple(place.0)).collect();
+    places.sort_by_key(|path| reading.is_day(*path));
+    let (path, text) = places.into_iter().find_map(|path| Some((path, reading.text(path)?)))?;
+    let start = reading.hour(path, &text)?;
+    Some((start, start))
 }
 
 fn attended(reading: &Reading<'_>) -> Option<AppointmentStatus> {
@@ -185,7 +183,8 @@ fn merged_numbers(reading: &mut Reading<'_>) -> Option<Vec<Identifier>> {
         old.extend(other_numbers(reading, &mrg, Path { occurrence, ..Path::of("MRG-1") }));
     }
     let own = pid_numbers(reading, 1);
-    if old.iter().any(|number| own.contains(number)) {
+    let retired = own.iter().filter(|number| old.contains(number)).count();
+    if 0 < retired && retired == own.len() {
         reading.note(&HL7_MERGE_SELF, Path::of("MRG-1"));
         return None;
     }
@@ -239,6 +238,10 @@ fn link(reading: &mut Reading<'_>, linked: bool) -> Option<Wish> {
         ends.push(format!("{}|{}", first.system, first.value));
         other = Some(first);
     }
+    if ends[0] == ends[1] {
+        reading.note(&HL7_MERGE_SELF, Path { occurrence: 2, ..Path::of("PID-3") });
+        return None;
+    }
     ends.sort();
     Some(Wish::Link { pair: Identifier { system: "link".to_owned(), value: ends.join("~") }, other: other?, linked })
 }
@@ -266,6 +269,13 @@ pub(super) fn visit_merged(reading: &mut Reading<'_>) -> Option<Wish> {
 /// A44, A45: the visit goes to the patient that PID names.
 pub(super) fn visit_moved(reading: &mut Reading<'_>) -> Option<Wish> {
     let from = old_numbers(reading)?;
+    let to = pid_numbers(reading, 1);
+    let is_of_both = |number: &Identifier| to.contains(number) != from.contains(number);
+    if from.iter().any(|number| to.contains(number)) && from.iter().chain(&to).any(is_of_both) {
+        // A number that is the one's and the other's would make two patients one.
+        reading.note(&HL7_MERGE_SELF, Path::of("MRG-1"));
+        return None;
+    }
     let booking = visit(reading, Path::of("MRG-5"))?;
     Some(Wish::Move { from, booking })
 }

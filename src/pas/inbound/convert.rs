@@ -162,8 +162,8 @@ fn about(reading: &mut Reading<'_>, patient: PatientId) -> Option<Value> {
             taken.and_then(|taken| (taken.read)(reading)).or_else(|| schedule::booked(reading))?
         }
         ("REF" | "RRI", _) => match event.as_str() {
-            "I14" => referral::withdrawn(reading)?,
-            _ => referral::amended(reading)?,
+            "I14" => referral::withdrawn(reading).or_else(|| referral::placed(reading))?,
+            _ => referral::placed(reading)?,
         },
         _ => return None,
     };
@@ -233,7 +233,8 @@ fn identifiers(reading: &mut Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Value> {
     for field in [2, 3, 4, 19] {
         for repetition in 1..=pid.field(field).repetitions() {
             let part = |component| text(reading, pid, field, repetition, component);
-            let (Some(value), authority, kind) = (part(1), part(4), part(5)) else { continue };
+            let authority = reading.authority(pid, field, repetition);
+            let (Some(value), kind) = (part(1), part(5)) else { continue };
             let period = [("start", part(7)), ("end", part(8))];
             let nhs = super::person::is_nhs(
                 reading,
@@ -247,7 +248,10 @@ fn identifiers(reading: &mut Reading<'_>, pid: &Segment<'_, '_>) -> Vec<Value> {
             };
             let value = if nhs { value.replace([' ', '-'], "") } else { value };
             let usage = (field == 4).then_some("temp").or((kind.as_deref() == Some("NHOLD")).then_some("old"));
-            found.push(identifier_typed(&system, &value, kind.as_deref(), usage, &period));
+            // It stands in several fields with many senders; a patient has one.
+            if !nhs || found.iter().all(|known: &Value| known["system"] != system || known["value"] != value) {
+                found.push(identifier_typed(&system, &value, kind.as_deref(), usage, &period));
+            }
         }
     }
     found
@@ -260,6 +264,7 @@ fn text(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16, at: u16, c
 fn names(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Value> {
     let name = |at: u16| {
         let part = |component| text(reading, segment, field, at, component);
+        let range = |part| reading.clean(segment.field(field).get(at, 10, part)).text();
         let mut name = Map::new();
         put_text(&mut name, "use", part(7).and_then(|kind| name_use(&kind)).map(str::to_owned));
         put_text(&mut name, "family", part(1));
@@ -267,11 +272,15 @@ fn names(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Vec<Va
         let given = part(2).into_iter().chain(further.split(' ').filter(|it| !it.is_empty()).map(str::to_owned));
         put_list(&mut name, "given", given.map(Value::from).collect());
         put_list(&mut name, "prefix", part(5).into_iter().map(Value::from).collect());
-        put_list(&mut name, "suffix", [4, 6].into_iter().filter_map(part).map(Value::from).collect());
-        within(&mut name, part(12), part(13));
+        put_list(&mut name, "suffix", [4, 6, 14].into_iter().filter_map(part).map(Value::from).collect());
+        match (part(12), part(13)) {
+            (None, None) => within(&mut name, range(1), range(2)),
+            (start, end) => within(&mut name, start, end),
+        }
         (name.contains_key("family") || name.contains_key("given")).then_some(Value::Object(name))
     };
-    (1..=segment.field(field).repetitions()).filter_map(name).collect()
+    let called = |at: u16| Some(json!({ "use": "nickname", "given": [text(reading, segment, field, at, 15)?] }));
+    (1..=segment.field(field).repetitions()).flat_map(|at| [name(at), called(at)]).flatten().collect()
 }
 
 /// From when until when it is so.
@@ -303,7 +312,8 @@ fn addresses(reading: &Reading<'_>, segment: &Segment<'_, '_>, field: u16) -> Ve
         put_text(&mut address, "postalCode", part(5));
         put_text(&mut address, "country", part(6));
         let says = address.keys().any(|key| key != "use" && key != "type");
-        within(&mut address, part(12).or_else(|| part(13)), part(14));
+        let until = || reading.clean(segment.field(field).get(at, 12, 2)).text();
+        within(&mut address, part(12).or_else(|| part(13)), part(14).or_else(until));
         says.then_some(Value::Object(address))
     };
     (1..=segment.field(field).repetitions()).filter_map(address).collect()

@@ -153,6 +153,9 @@ pub(super) fn service_request_of(reading: &mut Reading<'_>, said: &SaidReferral,
     if let Some(authored) = content.and_then(|it| it.authored_on) {
         resource.insert("authoredOn".to_owned(), authored_on(reading, authored).into());
     }
+    if let Some(until) = reading.text(Path::of("RF1-8.1")).and_then(|text| super::time::Written::read(&text)) {
+        resource.insert("occurrencePeriod".to_owned(), json!({ "end": until.fhir_date() }));
+    }
     resource.insert("subject".to_owned(), json!({ "reference": format!("Patient/{patient}") }));
     if let Some(code) = concept(reading, Path::of("RF1-3")) {
         resource.insert("performerType".to_owned(), code);

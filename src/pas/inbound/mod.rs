@@ -26,8 +26,8 @@ use crate::hl7v2::message::{Message, ParseError};
 use crate::hl7v2::path::Path;
 use crate::issue::{
     Code, HL7_CHARSET, HL7_CHARSET_NOTE, HL7_CONTROL, HL7_EVENT_UNSUPPORTED, HL7_EVN_DIFFERS, HL7_FENCE,
-    HL7_FIELD_MISSING, HL7_GROUPS, HL7_LIMIT, HL7_NO_HEADER, HL7_SEGMENT_MISSING, HL7_SENDER, HL7_SEVERAL,
-    HL7_STRAY_LINE, HL7_TIME_TWICE, HL7_TYPE_UNSUPPORTED, HL7_VALUE, Issue, Severity,
+    HL7_FIELD_MISSING, HL7_GROUPS, HL7_LIMIT, HL7_MIDNIGHT, HL7_NO_HEADER, HL7_SEGMENT_MISSING, HL7_SENDER,
+    HL7_SEVERAL, HL7_STRAY_LINE, HL7_TIME_TWICE, HL7_TYPE_UNSUPPORTED, HL7_VALUE, Issue, Severity,
 };
 use dialect::Dialect;
 use reading::{Found, Reading, simple};
@@ -200,13 +200,13 @@ pub fn read(bytes: &[u8], dialect: &Dialect, around: Surroundings) -> Outcome {
     Outcome { kind, event, found: reading.found, verdict, silent }
 }
 
-/// What the sender of a message in which this was found is to be told. A time that is there twice is for a person
-/// here to ask about: the message is safely kept.
+/// What the sender of a message in which this was found is to be told. A time that is there twice, or that may be none, is
+/// for a person here to ask about: the message is safely kept.
 fn verdict(found: &[Found]) -> Verdict {
     let mut verdict = Verdict::Accepted;
     for found in found.iter().filter(|found| found.issue.severity == Severity::Error) {
         match *found.issue.code {
-            ref code if *code == HL7_TIME_TWICE => {}
+            ref code if [&HL7_TIME_TWICE, &HL7_MIDNIGHT].contains(&code) => {}
             _ if (200..=203).contains(&table_0357(found)) || is_header(found) => return Verdict::Rejected,
             _ => verdict = Verdict::Error,
         }
@@ -255,7 +255,10 @@ fn understood(reading: &mut Reading<'_>, now: Timestamp) -> Option<Event> {
     };
     wish.iter().for_each(|wish| one_group(reading, wish));
     let nobody = !taken.about_a_patient || matches!(wish, Some(Wish::Nothing));
-    let who = if nobody { None } else { person::who(reading) };
+    let mut who = if nobody { None } else { person::who(reading) };
+    if let (Some(who), Some(Wish::Merge(retired))) = (&mut who, &wish) {
+        person::without(who, retired);
+    }
     let mut wish = wish.filter(|_| !reading.has_errors() && (nobody || who.is_some()))?;
     carry(reading, &mut wish, who.as_ref());
     let version = version(reading, now);

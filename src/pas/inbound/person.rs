@@ -57,6 +57,13 @@ pub(super) fn who_in(reading: &mut Reading<'_>, occurrence: u16) -> Option<Who> 
     Some(Who { subject, numbers: numbers.local, cleared })
 }
 
+/// Many senders repeat the numbers that a merge retires among the survivor's. They say which record ends, so they must not
+/// say also which one is left.
+pub(super) fn without(who: &mut Who, retired: &[Identifier]) {
+    who.numbers.retain(|number| !retired.contains(number));
+    who.subject.demographics.identifiers.retain(|number| !retired.contains(number));
+}
+
 /// The local numbers of a field that names another record: MRG-1.
 pub(super) fn other_numbers(reading: &mut Reading<'_>, segment: &Segment<'_, '_>, path: Path) -> Vec<Identifier> {
     let mut found = Vec::new();
@@ -126,7 +133,9 @@ fn elsewhere(reading: &mut Reading<'_>, place: Path, numbers: &mut Numbers) {
 fn add_nhs(reading: &mut Reading<'_>, value: &str, at: Path, numbers: &mut Numbers) {
     match NhsNumber::parse(value) {
         Ok(number) => {
-            numbers.all.push(Identifier { system: NHS.to_owned(), value: number.as_str().to_owned() });
+            if numbers.nhs.iter().all(|(known, _)| *known != number) {
+                numbers.all.push(Identifier { system: NHS.to_owned(), value: number.as_str().to_owned() });
+            }
             numbers.nhs.push((number, at));
         }
         Err(_) => {

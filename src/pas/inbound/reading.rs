@@ -1,13 +1,17 @@
 //! A message that is being read, and what is found wrong with it on the way.
 
 use jiff::Timestamp;
+use jiff::civil::Time;
 
-use super::dialect::{Dialect, Gap, Null, Overlap, Place};
+use super::dialect::{Dialect, Gap, Midnight, Null, Overlap, Place};
 use super::time::{Instant, Written};
 use crate::booking::identifier::Identifier;
 use crate::hl7v2::message::{Message, Segment, Value};
 use crate::hl7v2::path::Path;
-use crate::issue::{Code, HL7_AUTHORITY, HL7_FIELD_MISSING, HL7_TIME_GAP, HL7_TIME_TWICE, HL7_VALUE, Issue, Severity};
+use crate::issue::{
+    Code, HL7_AUTHORITY, HL7_FIELD_MISSING, HL7_GROUPS, HL7_MIDNIGHT, HL7_TIME_GAP, HL7_TIME_TWICE, HL7_VALUE, Issue,
+    Severity,
+};
 
 /// Something found in a message: what, and where.
 #[derive(Clone, Debug)]
@@ -189,13 +193,36 @@ impl<'m> Reading<'m> {
         Some((self.offset(written).roughly(self.dialect.time_zone.get())?, written))
     }
 
-    /// An instant at which somebody is expected: a day alone is none.
+    /// An instant at which somebody is expected. A day alone is none, or somebody would be told to come at midnight; and
+    /// midnight is what a day looks like whose hour was lost on the way here.
     pub fn hour(&mut self, path: Path, text: &str) -> Option<Timestamp> {
-        if Written::read(text).is_some_and(|written| written.time.is_none()) {
-            self.note(&HL7_VALUE, path);
-            return None;
+        match Written::read(text).map(|written| written.time) {
+            Some(None) => {
+                self.note(&HL7_VALUE, path);
+                None
+            }
+            Some(Some(time)) if time == Time::midnight() && self.dialect.midnight == Midnight::Hold => {
+                self.note(&HL7_MIDNIGHT, path);
+                None
+            }
+            _ => self.instant(path, text),
         }
-        self.instant(path, text)
+    }
+
+    /// Does a place say a day without an hour?
+    pub fn is_day(&self, path: Path) -> bool {
+        self.text(simple(path)).and_then(|text| Written::read(&text)).is_some_and(|written| written.time.is_none())
+    }
+
+    /// What is read, where nothing hangs on a time that is none, or on which of several it is: it is told of, and the message is applied without it.
+    pub fn without_a_time<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.found.len();
+        let value = read(self);
+        let times = [&HL7_VALUE, &HL7_MIDNIGHT, &HL7_TIME_GAP, &HL7_TIME_TWICE, &HL7_GROUPS];
+        for found in self.found.iter_mut().skip(before).filter(|found| times.contains(&found.issue.code)) {
+            found.issue.severity = found.issue.severity.min(Severity::Warning);
+        }
+        value
     }
 
     /// Who issued a number (HD): by its name, or else by its universal id.

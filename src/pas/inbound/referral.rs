@@ -12,21 +12,32 @@ use crate::booking::referral::{Category, Origin, Party, Priority, Referral, Refe
 use crate::hl7v2::path::Path;
 use crate::issue::HL7_SEGMENT_MISSING;
 
+/// The numbers of a referral, and this gateway's own id of it.
+type Numbers = (Vec<Identifier>, Option<ReferralId>);
+
 /// I12: RF1-1 says where it stands.
 pub(super) fn placed(reading: &mut Reading<'_>) -> Option<Wish> {
     let status = status(reading).unwrap_or(ReferralStatus::Active);
-    content(reading, Some(status))
+    let mut numbers = keys(reading)?;
+    if numbers.0.is_empty() {
+        // A new one may have no number of its own.
+        let system = format!("{}#message", reading.system("", Path::of("MSH-10")));
+        numbers.0.push(Identifier { system, value: reading.text(Path::of("MSH-10")).unwrap_or_default() });
+    }
+    Some(content(reading, Some(status), numbers))
 }
 
 /// I13.
 pub(super) fn amended(reading: &mut Reading<'_>) -> Option<Wish> {
     let status = status(reading);
-    content(reading, status)
+    let numbers = known(reading)?;
+    Some(content(reading, status, numbers))
 }
 
 /// I14.
 pub(super) fn withdrawn(reading: &mut Reading<'_>) -> Option<Wish> {
-    content(reading, Some(ReferralStatus::Revoked))
+    let numbers = known(reading)?;
+    Some(content(reading, Some(ReferralStatus::Revoked), numbers))
 }
 
 /// I15 asks only.
@@ -34,12 +45,14 @@ pub(super) fn asked(_: &mut Reading<'_>) -> Option<Wish> {
     Some(Wish::Nothing)
 }
 
-/// RRI: accepted, refused, or not yet.
+/// RRI: accepted, refused, or not yet. To a withdrawal there is no such answer: what is accepted is that there is no
+/// referral any more.
 pub(super) fn answered(reading: &mut Reading<'_>) -> Option<Wish> {
-    let (keys, own) = keys(reading)?;
+    let (keys, own) = known(reading)?;
+    let withdrawn = reading.text(Path::of("MSH-9.2")).as_deref() == Some("I14");
     let response = match reading.text(Path::of("RF1-1.1")).as_deref() {
-        Some("A") => Some(ResponseKind::Planned),
-        Some("R") => Some(ResponseKind::Rejected),
+        Some("A") if !withdrawn => Some(ResponseKind::Planned),
+        Some("R") if !withdrawn => Some(ResponseKind::Rejected),
         _ => None,
     };
     Some(Wish::Referral(SaidReferral { keys, own, status: None, response, content: None, carried: None }))
@@ -55,8 +68,8 @@ fn status(reading: &Reading<'_>) -> Option<ReferralStatus> {
 }
 
 /// RF1-6, RF1-11, the unique booking reference number wherever the dialect has it, and OBR-2, where this gateway puts
-/// its own id; without any of them the message's own.
-fn keys(reading: &mut Reading<'_>) -> Option<(Vec<Identifier>, Option<ReferralId>)> {
+/// its own id.
+fn keys(reading: &mut Reading<'_>) -> Option<Numbers> {
     if !reading.has(b"RF1") && !reading.needs(b"OBR", &HL7_SEGMENT_MISSING) {
         return None;
     }
@@ -68,16 +81,20 @@ fn keys(reading: &mut Reading<'_>) -> Option<(Vec<Identifier>, Option<ReferralId
         }
     }
     let own = keys.iter().find_map(|key| Uuid::parse_str(&key.value).ok()).map(ReferralId);
-    if keys.is_empty() {
-        let control = reading.text(Path::of("MSH-10")).unwrap_or_default();
-        let system = format!("{}#message", reading.system("", Path::of("MSH-10")));
-        keys.push(Identifier { system, value: control });
-    }
     Some((keys, own))
 }
 
-fn content(reading: &mut Reading<'_>, status: Option<ReferralStatus>) -> Option<Wish> {
-    let (keys, own) = keys(reading)?;
+/// The same of one that must be known: without a number nobody can tell which one is meant.
+fn known(reading: &mut Reading<'_>) -> Option<Numbers> {
+    let numbers = keys(reading)?;
+    if numbers.0.is_empty() {
+        reading.missing(Path::of("RF1-6"));
+        return None;
+    }
+    Some(numbers)
+}
+
+fn content(reading: &mut Reading<'_>, status: Option<ReferralStatus>, (keys, own): Numbers) -> Wish {
     let ubrn = keys.iter().find(|key| key.system == UBRN).and_then(|key| Ubrn::parse(&key.value));
     let instant = |reading: &Reading<'_>, path: Path| reading.roughly(path);
     let referral = Referral {
@@ -105,7 +122,7 @@ fn content(reading: &mut Reading<'_>, status: Option<ReferralStatus>) -> Option<
         response: None,
         origin: Origin::default(),
     };
-    Some(Wish::Referral(SaidReferral { keys, own, status, response: None, content: Some(referral), carried: None }))
+    Wish::Referral(SaidReferral { keys, own, status, response: None, content: Some(referral), carried: None })
 }
 
 /// A clinic, or else the specialty that it is for.

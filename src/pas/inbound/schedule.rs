@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::reading::{Reading, simple};
-use super::time::Written;
 use crate::booking::appointment::AppointmentStatus;
 use crate::booking::feed::{SaidBooking, Standing, Wish};
 use crate::booking::identifier::{AppointmentId, Identifier, ReferralId, ServiceId, Ubrn};
@@ -61,7 +60,7 @@ fn wish(reading: &mut Reading<'_>, status: Option<AppointmentStatus>, timed: boo
         reading.missing(Path::of("SCH-1"));
         return None;
     };
-    let time = time(reading);
+    let time = if timed { time(reading) } else { reading.without_a_time(time) };
     if timed && time.is_none() && !reading.has_errors() {
         reading.missing(Path::of("SCH-11.4"));
     }
@@ -112,8 +111,7 @@ fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
         (Path::of("PV2-8.1"), None),
     ];
     // A day alone gives way to a place that says the hour.
-    let is_day = |path| reading.text(path).and_then(|it| Written::read(&it)).is_some_and(|it| it.time.is_none());
-    places.sort_by_key(|(path, _)| is_day(*path));
+    places.sort_by_key(|(path, _)| reading.is_day(*path));
     for (start_at, end_at) in places {
         let Some(start) = reading.text(start_at) else { continue };
         let mut start = reading.hour(start_at, &start)?;
@@ -124,6 +122,10 @@ fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
         }
         let explicit = end_at.and_then(|path| Some((path, reading.text(path)?)));
         let end = match explicit {
+            Some((path, _)) if reading.is_day(path) => {
+                reading.tolerate(&HL7_VALUE, path);
+                start + length(reading).unwrap_or_default()
+            }
             Some((path, text)) => {
                 let end = reading.instant(path, &text)?;
                 if end < start {
@@ -134,6 +136,7 @@ fn time(reading: &mut Reading<'_>) -> Option<(Timestamp, Timestamp)> {
             None => start + length(reading).unwrap_or_default(),
         };
         one_time(reading, start_at);
+        one_day(reading, start_at, start);
         return Some((start, end.max(start)));
     }
     None
@@ -151,6 +154,18 @@ fn one_time(reading: &mut Reading<'_>, at: Path) {
     };
     if other.is_some() || further {
         reading.note(&HL7_GROUPS, Path { repetition: other.unwrap_or(1), ..at });
+    }
+}
+
+/// What is taken up may begin a little before or after the appointment, but on another day it is another appointment.
+fn one_day(reading: &mut Reading<'_>, at: Path, start: Timestamp) {
+    let zone = reading.dialect.time_zone.clone();
+    let day = |instant: Timestamp| instant.to_zoned(zone.get().clone()).date();
+    for place in [Path::of("TQ1-7.1"), Path::of("SCH-11.4"), Path::of("AIS-4.1"), Path::of("AIG-8.1")] {
+        let other = reading.said_time(place).filter(|(_, written)| written.parts == 3);
+        if place.segment != at.segment && other.is_some_and(|(other, _)| day(other) != day(start)) {
+            return reading.note(&HL7_GROUPS, place);
+        }
     }
 }
 

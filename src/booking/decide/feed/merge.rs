@@ -132,10 +132,10 @@ pub(super) fn shift(
     let held = record.entity.map(AppointmentId).or(own_id(booking)).and_then(|id| state.feed.booking(id));
     let mut changes = Vec::new();
     if let Some(held) = held.filter(|held| held.patient.id != target.id) {
-        let owner = |number: &Identifier| {
-            state.feed.numbers.iter().any(|(known, patient, _)| known == number && patient.id == held.patient.id)
-        };
-        if !from.iter().any(owner) {
+        let own = state.index.person_of(&held.patient).id;
+        // The record of the number may follow the one that the booking hangs on.
+        let is_own = |patient: &Patient| patient.id == held.patient.id || state.index.person_of(patient).id == own;
+        if !from.iter().filter_map(|number| owner(number, state)).any(is_own) {
             return Err(hold(&PATIENT_MISMATCH, PLACE));
         }
         let passing = pass(it, held, booking, &target, state, now);

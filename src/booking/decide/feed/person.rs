@@ -153,12 +153,13 @@ pub(super) fn blank(id: PatientId) -> Patient {
     Patient { id, nhs_number: None, demographics: Demographics::default(), replaced_by: None }
 }
 
-/// The one record that the local numbers are linked to; held where they are linked to two. A number that came with
-/// a merge counts only where no other does.
+/// The one record that the local numbers are linked to; held where they are linked to two people's. A number that came with
+/// a merge counts only where no other does; of two records of one person the one that stands for it counts.
 fn the_one<'s>(
     numbers: impl Iterator<Item = &'s Identifier>,
     state: &'s State,
 ) -> Result<Option<(&'s Patient, bool)>, Refusal> {
+    let stands = |record: &Patient| state.index.person_of(record).id == record.id;
     let mut found: Option<(&Patient, bool)> = None;
     for number in numbers {
         let Some((_, patient, merged)) = state.feed.numbers.iter().find(|(held, ..)| held == number) else { continue };
@@ -166,7 +167,7 @@ fn the_one<'s>(
             Some((other, _)) if state.index.person_of(other).id != state.index.person_of(patient).id => {
                 return Err(hold(&FEED_IDENTITY_CONFLICT, PLACE));
             }
-            Some((_, false)) => {}
+            Some((known, false)) if *merged || stands(known) || !stands(patient) => {}
             _ => found = Some((patient, *merged)),
         }
     }
@@ -207,45 +208,48 @@ fn same_person(held: &Patient, who: &Who, merged: bool, state: &State) -> Result
 fn updated(held: &Demographics, it: &Event, who: &Who, record: &mut Record, taken: &mut Taken) -> Demographics {
     let said = &who.subject.demographics;
     let mut now = held.clone();
-    let mut takes = |group: Group, speaks: bool| {
-        (speaks || who.cleared.contains(&group)) && taken.note(record.take(&it.source, group, it.version))
-    };
-    if takes(Group::Identifiers, !said.identifiers.is_empty()) {
-        let kept = held.identifiers.iter().filter(|old| !said.identifiers.iter().any(|new| new.system == old.system));
-        now.identifiers = said.identifiers.iter().chain(kept).cloned().collect();
-        now.identifiers.sort_by(|a, b| (&a.system, &a.value).cmp(&(&b.system, &b.value)));
-    }
-    if takes(Group::NumberStatus, said.nhs_number_status.is_some()) {
-        now.nhs_number_status.clone_from(&said.nhs_number_status);
-    }
-    if takes(Group::Names, !said.names.is_empty()) {
-        now.names.clone_from(&said.names);
-    }
-    if takes(Group::BirthDate, said.birth_date.is_some()) {
-        now.birth_date.clone_from(&said.birth_date);
-    }
-    if takes(Group::Gender, said.gender.is_some()) {
-        now.gender = said.gender;
-    }
-    if takes(Group::Addresses, !said.addresses.is_empty()) {
-        now.addresses.clone_from(&said.addresses);
-    }
-    if takes(Group::Telecoms, !said.telecoms.is_empty()) {
-        now.telecoms.clone_from(&said.telecoms);
-    }
-    if takes(Group::Practice, said.practice.is_some()) {
-        now.practice.clone_from(&said.practice);
-    }
-    if takes(Group::Death, said.deceased.is_some()) {
-        now.deceased.clone_from(&said.deceased);
-    }
-    if takes(Group::Restriction, said.restricted) {
-        now.restricted = said.restricted;
-    }
-    if takes(Group::Unidentified, said.unidentified || held.unidentified) {
-        now.unidentified = said.unidentified;
+    for group in Group::OF_PERSONS {
+        let speaks = match group {
+            Group::Identifiers => !said.identifiers.is_empty(),
+            Group::NumberStatus => said.nhs_number_status.is_some(),
+            Group::Names => !said.names.is_empty(),
+            Group::BirthDate => said.birth_date.is_some(),
+            Group::Gender => said.gender.is_some(),
+            Group::Addresses => !said.addresses.is_empty(),
+            Group::Telecoms => !said.telecoms.is_empty(),
+            Group::Practice => said.practice.is_some(),
+            Group::Death => said.deceased.is_some(),
+            Group::Restriction => said.restricted,
+            Group::Unidentified => said.unidentified || held.unidentified,
+            Group::Status | Group::Time | Group::Content | Group::Person | Group::Response | Group::NotArrived => false,
+        };
+        if (speaks || who.cleared.contains(&group)) && taken.note(record.take(&it.source, group, it.version)) {
+            write(group, said, &mut now);
+        }
     }
     now
+}
+
+/// The group is as it is said.
+fn write(group: Group, said: &Demographics, now: &mut Demographics) {
+    match group {
+        Group::Identifiers => {
+            let is_old = |old: &&Identifier| !said.identifiers.iter().any(|new| new.system == old.system);
+            now.identifiers = said.identifiers.iter().chain(now.identifiers.iter().filter(is_old)).cloned().collect();
+            now.identifiers.sort_by(|a, b| (&a.system, &a.value).cmp(&(&b.system, &b.value)));
+        }
+        Group::NumberStatus => now.nhs_number_status.clone_from(&said.nhs_number_status),
+        Group::Names => now.names.clone_from(&said.names),
+        Group::BirthDate => now.birth_date.clone_from(&said.birth_date),
+        Group::Gender => now.gender = said.gender,
+        Group::Addresses => now.addresses.clone_from(&said.addresses),
+        Group::Telecoms => now.telecoms.clone_from(&said.telecoms),
+        Group::Practice => now.practice.clone_from(&said.practice),
+        Group::Death => now.deceased.clone_from(&said.deceased),
+        Group::Restriction => now.restricted = said.restricted,
+        Group::Unidentified => now.unidentified = said.unidentified,
+        Group::Status | Group::Time | Group::Content | Group::Person | Group::Response | Group::NotArrived => {}
+    }
 }
 
 /// Something is said about a person.
@@ -266,12 +270,50 @@ pub(super) fn withdraw(it: &Event, who: &Who, state: &State) -> Result<Decision,
     Ok(Decision { effect: Effect::Applied, ..person.decision() })
 }
 
-/// The same record under other numbers; the old ones still find it.
+/// The same record under other numbers; the old ones still find it. Where the new number was spoken of before this came,
+/// what was said of it belongs to the record too.
 pub(super) fn renumber(it: &Event, who: &Who, old: &[Identifier], state: &State) -> Result<Decision, Refusal> {
     let mut person = Person::resolve_by(it, who, old, state)?;
     for number in old {
         person.changes.push(Change::Number { number: number.clone(), patient: person.record, merged: false });
     }
+    let mut others: Vec<&Patient> = Vec::new();
+    for (number, other, merged) in &state.feed.numbers {
+        let is_meant = !merged && (old.contains(number) || who.numbers.contains(number));
+        if is_meant && other.id != person.record && others.iter().all(|known| known.id != other.id) {
+            others.push(other);
+        }
+    }
+    others.into_iter().for_each(|other| take_over(&mut person, other, state));
     person.taken.any = true;
     Ok(person.decision())
+}
+
+/// What was said later of another record of the same person is said of the one that is left.
+fn take_over(person: &mut Person, other: &Patient, state: &State) {
+    let (left, place) = (person.record, person_key(person.record));
+    let told = state.feed.record(Kind::Person, &person_key(other.id));
+    let record = person.changes.iter_mut().find_map(|change| match change {
+        Change::Record(record) if record.key == place => Some(record),
+        _ => None,
+    });
+    let (Some(told), Some(record)) = (told, record) else { return };
+    let newer = record.older_than(told);
+    for (source, group, version) in &newer {
+        record.take(source, *group, *version);
+    }
+    let is_left = |change: &Change| matches!(change, Change::Patient(patient) if patient.id == left);
+    if !person.changes.iter().any(is_left) {
+        let held = state.feed.numbers.iter().map(|(_, patient, _)| patient).find(|patient| patient.id == left);
+        person.changes.extend(held.cloned().map(Change::Patient));
+    }
+    for change in &mut person.changes {
+        let Change::Patient(patient) = change else { continue };
+        if patient.id == left {
+            newer.iter().for_each(|(_, group, _)| write(*group, &other.demographics, &mut patient.demographics));
+            if person.patient.id == left {
+                person.patient = patient.clone();
+            }
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub(super) fn record(
     let status = record.state.as_deref().and_then(status_of);
     let content = said.content.as_ref().filter(|_| taken.note(record.take(&it.source, Group::Content, it.version)));
     let respond = said.response.filter(|_| taken.note(record.take(&it.source, Group::Response, it.version)));
+    record.response = respond.or(record.response);
     let referral = match (held, &said.content) {
         (Some((held, ..)), _) => Some(amended(held, content, status, respond)),
         (None, Some(content)) => Some(placed(&record, content, status, person.patient.id, now)),
@@ -129,6 +130,7 @@ fn placed(
         patient,
         received_at: now,
         status: status.unwrap_or(content.status),
+        response: record.response,
         ..content.clone()
     }
 }

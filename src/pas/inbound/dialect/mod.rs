@@ -48,6 +48,8 @@ pub struct Dialect {
     pub gap: Gap,
     /// Times that are there twice: `hold` the message for a person, or take the `first`.
     pub overlap: Overlap,
+    /// Bookings at midnight, which is what becomes of a day without an hour: `hold` the message for a person, or `take` it.
+    pub midnight: Midnight,
     /// What `""` means: `delete` what is held, or `absent`.
     pub null: Null,
     /// Where the time of the event stands; the first that is valued.
@@ -108,6 +110,7 @@ impl Default for Dialect {
             time_zone: Zone::default(),
             gap: Gap::Refuse,
             overlap: Overlap::Hold,
+            midnight: Midnight::Hold,
             null: Null::Delete,
             event_time: Vec::new(),
             nhs_number: Vec::new(),
@@ -229,6 +232,15 @@ pub enum Gap {
 pub enum Overlap {
     Hold,
     First,
+}
+
+/// What becomes of a booking at midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Midnight {
+    Hold,
+    Take,
 }
 
 /// Where a booking stands, in a table of codes.

@@ -121,7 +121,7 @@ fn people(fresh: &Fresh) -> i64 {
 }
 
 /// Every byte of what is held, without journal and history.
-fn everything(file: &Path) -> Vec<Vec<Column>> {
+pub(crate) fn everything(file: &Path) -> Vec<Vec<Column>> {
     let conn = rusqlite::Connection::open(file).unwrap();
     let mut rows = Vec::new();
     for table in ["patient", "patient_key", "patient_link", "patient_number", "referral", "appointment", "feed_record"]

@@ -3,7 +3,7 @@
 //! Only what is certain is linked automatically, and only where nothing that is known speaks against it. Whatever a
 //! person or a source has decided stays: rules neither part what they linked nor link what they parted.
 
-use super::refuse;
+use super::{duplicate, refuse};
 use crate::booking::appointment::Appointment;
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::identifier::PatientId;
@@ -11,10 +11,9 @@ use crate::booking::index::{
     Alike, Command, Decider, Evidence, Likeness, Link, Task, TaskKind, TaskState, Wish, task_id,
 };
 use crate::booking::patient::Patient;
-use crate::booking::referral::{Referral, ReferralStatus};
+use crate::booking::referral::Referral;
 use crate::issue::{
-    CREATE_RATE, Code, FEED_MERGE_LIVE, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE,
-    TASK_DECIDED, TASK_UNKNOWN,
+    CREATE_RATE, Code, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE, TASK_DECIDED, TASK_UNKNOWN,
 };
 
 /// Questions that one message raises at most: the surest. Whoever decides them sees the others.
@@ -124,7 +123,8 @@ fn asked(record: &Patient, alike: &Alike, state: &State) -> Option<Task> {
     surer.then(|| Task::new(TaskKind::SamePerson, record.id.0, alike.record.id.0, evidence()))
 }
 
-/// `own`, which stands for a person, follows `to` from now on, and all that hangs on it hangs on the other person.
+/// `own`, which stands for a person, follows `to` from now on, and all that hangs on it hangs on the other person; what
+/// both had is asked about.
 /// `survivor`: the record that stands for that one's person.
 pub(super) fn join(
     own: &Patient,
@@ -138,18 +138,11 @@ pub(super) fn join(
         return Err(refuse(&NUMBERS_DIFFER, ""));
     }
     let (referrals, appointments) = &index.belongings;
-    let live = |referral: &&Referral| matches!(referral.status, ReferralStatus::Active | ReferralStatus::OnHold);
     let theirs: Vec<&Referral> = referrals.iter().filter(|referral| referral.patient == own.id).collect();
-    let clashes = theirs.iter().copied().filter(live).any(|referral| {
-        let same = |other: &Referral| (&other.service, other.category) == (&referral.service, referral.category);
-        referrals.iter().filter(live).any(|other| other.patient == survivor.id && same(other))
-    });
-    if clashes {
-        return Err(refuse(&FEED_MERGE_LIVE, ""));
-    }
     let following = Patient { replaced_by: Some(to), ..own.clone() };
     let mut changes = vec![Change::Patient(following), Change::Link(link)];
     theirs.into_iter().for_each(|referral| changes.extend(moved(referral, appointments, survivor.id)));
+    changes.extend(duplicate::of_joined(own.id, survivor.id, state).into_iter().map(Change::Task));
     Ok(changes)
 }
 

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("letters.sql"),
     include_str!("ledger.sql"),
     include_str!("act.sql"),
+    include_str!("referral.sql"),
 ];
 /// The version from which on records are found by keys.
 const KEYS_SINCE: i64 = 4;

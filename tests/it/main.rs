@@ -28,6 +28,7 @@ mod hl7_peers;
 mod hl7_programs;
 mod index;
 mod index_fhir;
+mod index_limits;
 mod load;
 mod matching;
 mod matching_files;

@@ -14,7 +14,8 @@ use crate::booking::identifier::{Identifier, PatientId};
 use crate::booking::index::{Alike, IndexState, Likeness, Link};
 use crate::booking::patient::Patient;
 use crate::reconcile::diary::Entry;
-use crate::reconcile::lookup;
+use crate::reconcile::lookup::{self, Unseen, View};
+use crate::reconcile::weight::Weights;
 use crate::store::{TaskPage, TaskRow};
 
 /// All records that are linked to this one, the one that stands for the person first.
@@ -38,11 +39,16 @@ pub(in crate::store) fn search(conn: &dyn Session, identifier: &Identifier) -> R
 }
 
 /// Who may be the person of whom this is said: of each person the record that is most alike.
-pub(in crate::store) fn find(conn: &dyn Session, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, Fault> {
+pub(in crate::store) fn find(
+    conn: &dyn Session,
+    subject: &Subject,
+    weights: &Weights,
+) -> Result<Vec<(PatientId, Alike)>, Fault> {
+    let view = View { weights, now: Timestamp::now(), unseen: Unseen::Some };
     let mut state = State::default();
     let mut found: Vec<(PatientId, Alike)> = Vec::new();
     let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
-    for alike in neighbours(conn, subject, &keys, Timestamp::now(), &mut state)? {
+    for alike in neighbours(conn, subject, &keys, view, &mut state)? {
         let person = state.index.person_of(&alike.record).id;
         let weight = |it: &Alike| (it.evidence.likeness, it.evidence.score);
         match found.iter_mut().find(|(known, _)| *known == person) {

@@ -41,6 +41,7 @@ use super::sql::submission::Desk;
 use super::symptom::Symptom;
 use super::{DecideFn, Store, StoreError};
 use crate::booking::decision::Rules;
+use crate::reconcile::weight::Weights;
 
 /// What can be said of a file without changing it. `deep`: it is read whole, however large it is.
 pub fn examine(path: &Path, deep: bool, now: Timestamp) -> Vec<Symptom> {
@@ -48,10 +49,12 @@ pub fn examine(path: &Path, deep: bool, now: Timestamp) -> Vec<Symptom> {
 }
 
 /// How the store works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What differs between environments; handed to every decision.
     pub rules: Rules,
+    /// How people are compared.
+    pub weights: Arc<Weights>,
     /// Pieces of work that may wait for the writer; one more is refused with [`StoreError::Full`].
     pub queue_len: usize,
     /// Bytes of (compressed) bodies that may wait for the writer.
@@ -70,6 +73,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             rules: Rules::default(),
+            weights: Arc::default(),
             queue_len: 4096,
             queue_bytes: 256 << 20,
             batch_len: 256,
@@ -85,6 +89,7 @@ pub struct SqliteStore {
     queue: Queue,
     readers: Readers,
     pulse: Arc<Pulse>,
+    weights: Arc<Weights>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -100,7 +105,7 @@ impl SqliteStore {
             path: path.to_owned(),
             file: connection::Identity::of(path)?,
             conn: Some(conn),
-            desk: Desk { rules: options.rules, decide },
+            desk: Desk { rules: options.rules, weights: Arc::clone(&options.weights), decide },
             pulse: Arc::clone(&pulse),
             load,
             nudge,
@@ -111,7 +116,8 @@ impl SqliteStore {
             log_limits: checkpoint::Limits::new(options.log_bytes),
         };
         let threads = Mutex::new(vec![spawn_writer(writer, jobs)?, spawn_checkpointer(path, nudges)?]);
-        Ok(Arc::new(Self { queue, readers: Readers::new(path.to_owned()), pulse, threads }))
+        let readers = Readers::new(path.to_owned());
+        Ok(Arc::new(Self { queue, readers, pulse, weights: options.weights, threads }))
     }
 }
 
@@ -152,6 +158,10 @@ impl Engine for SqliteStore {
 
     fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     fn stop(&self) {

@@ -25,19 +25,24 @@ pub enum Missing {
 
 /// Opens the store of this configuration. Others may have it open as well.
 pub fn open_store(config: &Config, missing: Missing) -> Result<Arc<dyn Store>, StoreError> {
+    open(config, missing, sqlite::Options { queue_len: config.store.queue_max, ..sqlite::Options::default() })
+}
+
+/// Opens it, or makes it, for millions of records at once: what matters is when all are there, not when each is.
+pub fn open_store_for_import(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    open(config, Missing::Make, sqlite::Options::for_import())
+}
+
+fn open(config: &Config, missing: Missing, usual: sqlite::Options) -> Result<Arc<dyn Store>, StoreError> {
     let rules = rules(config);
     if config.store.url.is_some() {
-        return Ok(PostgresStore::open(&postgres_options(config, missing)?, decide)?);
+        let options = postgres::Options { queue_len: usual.queue_len, ..postgres_options(config, missing)? };
+        return Ok(PostgresStore::open(&options, decide)?);
     }
     if missing == Missing::Refuse && !config.store.path.is_file() {
         return Err(StoreError::Refused("there is no database: has this gateway run yet?"));
     }
-    let options = sqlite::Options {
-        rules,
-        weights: weights(config)?,
-        queue_len: config.store.queue_max,
-        ..sqlite::Options::default()
-    };
+    let options = sqlite::Options { rules, weights: weights(config)?, ..usual };
     Ok(SqliteStore::open(&config.store.path, options, decide)?)
 }
 

@@ -7,6 +7,7 @@ use onward::reconcile::weight::Weights;
 use onward::store::{Store, TaskPage};
 
 use crate::index::{Fresh, PRIYA, Who, fresh, fresh_with, message, send, tasks};
+use crate::matching::population;
 
 /// Somebody of whom hundreds are known by the same name and date.
 fn ali(number: &str) -> Who {
@@ -85,4 +86,43 @@ fn the_configuration_names_a_file_of_weights() {
     std::fs::write(path.join("weights.toml"), "[grades]\nprobable = 59.0\npossible = 58.0\n").unwrap();
     let (code, text) = import(path);
     assert!(code == 0 && text.contains("\"probable\": 0"), "{text}");
+}
+
+/// Every link, and every entry of the worklist with its grade.
+fn decided(dir: &Path) -> Vec<String> {
+    let conn = rusqlite::Connection::open(dir.join("onward.db")).unwrap();
+    let all = "SELECT 'link ' || hex(record_id) || ' ' || hex(to_id) FROM patient_link
+        UNION ALL SELECT 'task ' || hex(id) || ' ' || grade || ' ' || state FROM task ORDER BY 1";
+    let mut statement = conn.prepare(all).unwrap();
+    let rows = statement.query_map((), |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// A file at once, in transactions of thousands, is decided as its records are one by one.
+#[test]
+fn a_file_is_decided_as_its_records_are_one_by_one() {
+    let (whole, single) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let heading = "local_id,family_name,given_names,birth_date,nhs_number,nhs_number_status,address,postcode\n";
+    let rows: Vec<String> = population(11, 24)
+        .into_iter()
+        .enumerate()
+        .map(|(at, (_, [given, family, birth, number, address, postcode]))| {
+            format!("L{at},{family},{given},{birth},{number},01,{address},{postcode}\n")
+        })
+        .collect();
+    for dir in [&whole, &single] {
+        std::fs::write(dir.path().join("onward.toml"), "environment = \"sandbox\"\n").unwrap();
+    }
+    std::fs::write(whole.path().join("p.csv"), [heading, &rows.concat()].concat()).unwrap();
+    import(whole.path());
+    for row in &rows {
+        std::fs::write(single.path().join("p.csv"), [heading, row].concat()).unwrap();
+        import(single.path());
+    }
+    let found = decided(whole.path());
+    assert!(
+        found.iter().any(|it| it.starts_with("link")) && found.iter().any(|it| it.starts_with("task")),
+        "{found:?}"
+    );
+    assert_eq!(found, decided(single.path()));
 }

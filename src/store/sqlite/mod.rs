@@ -67,6 +67,17 @@ pub struct Options {
     pub batch_pause: Duration,
     /// Bytes of SQLite's log that are worth a checkpoint in the background; it may grow to four times as much.
     pub log_bytes: usize,
+    /// Bytes of pages that the writer keeps in memory.
+    pub cache_bytes: usize,
+}
+
+impl Options {
+    /// For millions of pieces of work of one caller. Each record writes to some twenty places all over the file; the
+    /// more of them share a transaction and the cache, the more often one page serves many.
+    pub fn for_import() -> Self {
+        let batches = Self { batch_len: 4096, batch_bytes: 64 << 20, queue_len: 16 << 10, ..Self::default() };
+        Self { log_bytes: 256 << 20, cache_bytes: 512 << 20, ..batches }
+    }
 }
 
 impl Default for Options {
@@ -80,6 +91,7 @@ impl Default for Options {
             batch_bytes: 8 << 20,
             batch_pause: Duration::from_millis(2),
             log_bytes: 64 << 20,
+            cache_bytes: connection::CACHE_BYTES,
         }
     }
 }
@@ -97,7 +109,7 @@ impl SqliteStore {
     /// Opens the file, makes it if it is not there, and brings it to the newest schema.
     pub fn open(path: &Path, options: Options, decide: DecideFn) -> Result<Arc<Self>, StoreError> {
         connection::create_private(path)?;
-        let conn = connection::open_writer(path)?;
+        let conn = connection::open_writer(path, options.cache_bytes)?;
         let pulse = Arc::new(Pulse::new("SQLite"));
         let (queue, jobs, load) = Queue::new(options.queue_len, options.queue_bytes);
         let (nudge, nudges) = sync_channel(1);
@@ -113,6 +125,7 @@ impl SqliteStore {
             batch_bytes: options.batch_bytes,
             batch_pause: options.batch_pause,
             crowded: false,
+            cache_bytes: options.cache_bytes,
             log_limits: checkpoint::Limits::new(options.log_bytes),
         };
         let threads = Mutex::new(vec![spawn_writer(writer, jobs)?, spawn_checkpointer(path, nudges)?]);

@@ -447,7 +447,7 @@ listen = "127.0.0.1:2575"
 dialect = "itk"
 "#;
 
-fn onward(fresh: &Fresh, args: &[&str]) -> (i32, String) {
+pub(crate) fn onward(fresh: &Fresh, args: &[&str]) -> (i32, String) {
     let dir = fresh.file.parent().unwrap();
     std::fs::write(dir.join("onward.toml"), CONFIG).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onward"));

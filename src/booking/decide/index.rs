@@ -10,10 +10,12 @@ use crate::booking::identifier::PatientId;
 use crate::booking::index::{
     Alike, Command, Decider, Evidence, Likeness, Link, Task, TaskKind, TaskState, Wish, task_id,
 };
+use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
 use crate::booking::referral::Referral;
 use crate::issue::{
-    CREATE_RATE, Code, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE, TASK_DECIDED, TASK_UNKNOWN,
+    CREATE_RATE, Code, NUMBER_NOT_HELD, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE,
+    TASK_DECIDED, TASK_UNKNOWN,
 };
 
 /// Questions that one message raises at most: the surest. Whoever decides them sees the others.
@@ -195,8 +197,38 @@ pub(super) fn follow(it: &Command, state: &State) -> Result<Decision, Refusal> {
             Ok(decision(Patient { replaced_by: None, ..record.clone() }, changes))
         }
         Wish::Relink { record, to } => relink(it, record, to, state),
+        Wish::Renumber { record, newer, heir } => renumber(it, record, newer, heir, state),
         Wish::Settle { task, state: wanted } => settle_task(it, task, wanted, state),
     }
+}
+
+/// The record has the newer number, or follows the one that has it, or proves nothing any more. Later messages that say
+/// the old number mean the newer one.
+fn renumber(
+    it: &Command,
+    record: PatientId,
+    newer: Option<NhsNumber>,
+    heir: Option<PatientId>,
+    state: &State,
+) -> Result<Decision, Refusal> {
+    let held = known(record, state)?;
+    let old = held.nhs_number.filter(|old| Some(*old) != newer).ok_or_else(|| refuse(&NUMBER_NOT_HELD, ""))?;
+    let mut after = Patient { nhs_number: newer.filter(|_| heir.is_none()), ..held.clone() };
+    after.demographics.renumber(old, newer);
+    let mut changes = vec![Change::Patient(after.clone()), Change::Retired { number: old, newer }];
+    let Some(heir) = heir else { return Ok(decision(after, changes)) };
+    let heir = known(heir, state)?;
+    if heir.nhs_number != newer {
+        return Err(refuse(&NUMBER_NOT_HELD, ""));
+    }
+    if state.index.person_of(held).id == state.index.person_of(heir).id {
+        return Ok(decision(after, changes));
+    }
+    let mut so = state.clone();
+    changes.iter().for_each(|change| take_in(&mut so, change));
+    let linked = link(it, record, heir.id, &so)?;
+    changes.extend(linked.changes);
+    Ok(Decision { changes, ..linked })
 }
 
 fn known(id: PatientId, state: &State) -> Result<&Patient, Refusal> {

@@ -256,6 +256,7 @@ impl World {
             | Change::Number { .. }
             | Change::Link(_)
             | Change::Created
+            | Change::Retired { .. }
             | Change::ReferralNumber { .. }
             | Change::Tell(_) => {}
         }

@@ -46,6 +46,7 @@ const TABLES: &[(&str, &str)] = &[
     ("feed_decision", "message_id, who, why"),
     ("patient_key", "key, patient"),
     ("patient_link", "record_id, to_id, model, linked_at"),
+    ("nhs_number_retired", "number, newer, message_id, at"),
     ("patient_event", "seq, message_id, record_id, at, model"),
     ("task", "seq, id, kind, a, b, source, grade, state, raised_at, raised_by, decided_at, model"),
     ("create_rate", "source, hour, n"),

@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::journal::{self, Entry, First};
 use super::session::Session;
 use super::tally::Tally;
-use super::{apply, column, feed, outbox, state};
+use super::{apply, column, feed, number, outbox, state};
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, Rules, State};
 use crate::reconcile::weight::Weights;
@@ -115,6 +115,7 @@ fn decide(
     answer: &AnswerFn,
     witness: &dyn Witness,
 ) -> Result<Outcome, Fault> {
+    let command = &*number::with_current(conn, command)?;
     let state = state::load(conn, desk, &command.needs(), message)?;
     witness.read(&state)?;
     let decided = guarded("a decision panicked", || (desk.decide)(command, &state, message.received_at))?;

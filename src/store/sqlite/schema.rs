@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("ledger.sql"),
     include_str!("act.sql"),
     include_str!("referral.sql"),
+    include_str!("number.sql"),
 ];
 /// The version from which on records are found by keys.
 const KEYS_SINCE: i64 = 4;

@@ -98,7 +98,7 @@ fn decided(dir: &Path) -> Vec<String> {
     rows.map(Result::unwrap).collect()
 }
 
-/// A file at once, in transactions of thousands, is decided as its records are one by one.
+/// A file at once, in transactions of many records, is decided as its records are one by one.
 #[test]
 fn a_file_is_decided_as_its_records_are_one_by_one() {
     let (whole, single) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -73,9 +73,10 @@ pub struct Options {
 
 impl Options {
     /// For millions of pieces of work of one caller. Each record writes to some twenty places all over the file; the
-    /// more of them share a transaction and the cache, the more often one page serves many.
+    /// more of them share a transaction and the cache, the more often one page serves many. A gateway that runs beside
+    /// waits for each transaction, so there are no more in one.
     pub fn for_import() -> Self {
-        let batches = Self { batch_len: 4096, batch_bytes: 64 << 20, queue_len: 16 << 10, ..Self::default() };
+        let batches = Self { batch_len: 1024, batch_bytes: 64 << 20, queue_len: 8 << 10, ..Self::default() };
         Self { log_bytes: 256 << 20, cache_bytes: 512 << 20, ..batches }
     }
 }

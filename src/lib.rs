@@ -99,8 +99,10 @@
 //!    delete. Tests: `every_message_is_sound`, `absent_null_and_present_are_three_things`,
 //!    `failures_in_the_middle_of_a_batch_undo_only_themselves`, `merged_edited_and_parted_is_the_same_as_edited`,
 //!    `a_hundred_first_messages_at_once_make_one_person`,
-//!    `blank_records_by_the_hundred_stop_within_the_hour_until_a_person_has_looked`. Referrals and appointments that are
-//!    there twice are not looked for yet.
+//!    `blank_records_by_the_hundred_stop_within_the_hour_until_a_person_has_looked`,
+//!    `where_not_all_can_be_looked_at_a_person_is_asked`. Referrals and appointments that may be there twice are asked
+//!    about: `another_booking_reference_for_the_same_is_taken_and_asked_about`,
+//!    `what_two_had_who_turn_out_to_be_one_is_asked_about_and_parts_again`.
 //! 7. **A waiting-time clock's start never moves without a rule.** An amendment keeps the held clock; an awaited
 //!    referral hands its clock on ([`booking::pathway`]). The rules of the clock itself are not built yet.
 //! 8. **Patient data is never in an error text or a log.** Issues name places and rules, never values; types that hold

@@ -231,6 +231,38 @@ pub struct Needs<'a> {
 }
 
 impl Command {
+    /// Who it is about, where it says so.
+    pub fn subject(&self) -> Option<&Subject> {
+        Some(match self {
+            Self::PlaceReferral(it) => &it.subject,
+            Self::AmendReferral(it) => &it.subject,
+            Self::CancelReferral(it) => &it.subject,
+            Self::RecordResponse(it) => &it.subject,
+            Self::Book(it) => &it.subject,
+            Self::AmendBooking(it) => &it.subject,
+            Self::Reschedule(it) => &it.subject,
+            Self::CancelBooking(it) => &it.subject,
+            Self::Feed(it) => return it.who.as_ref().map(|who| &who.subject),
+            Self::PublishSlots(_) | Self::Skip | Self::Index(_) => return None,
+        })
+    }
+
+    /// The same, to be put right.
+    pub fn subject_mut(&mut self) -> Option<&mut Subject> {
+        Some(match self {
+            Self::PlaceReferral(it) => &mut it.subject,
+            Self::AmendReferral(it) => &mut it.subject,
+            Self::CancelReferral(it) => &mut it.subject,
+            Self::RecordResponse(it) => &mut it.subject,
+            Self::Book(it) => &mut it.subject,
+            Self::AmendBooking(it) => &mut it.subject,
+            Self::Reschedule(it) => &mut it.subject,
+            Self::CancelBooking(it) => &mut it.subject,
+            Self::Feed(it) => return it.who.as_mut().map(|who| &mut who.subject),
+            Self::PublishSlots(_) | Self::Skip | Self::Index(_) => return None,
+        })
+    }
+
     /// What must be looked up to decide it.
     pub fn needs(&self) -> Needs<'_> {
         fn fresh(origin: &Origin) -> Option<(&str, &str)> {
@@ -333,6 +365,7 @@ impl Command {
                 Wish::Link { .. } => "Link",
                 Wish::Part { .. } => "Part",
                 Wish::Relink { .. } => "Relink",
+                Wish::Renumber { .. } => "Renumber",
                 Wish::Settle { .. } => "Settle",
             },
         }

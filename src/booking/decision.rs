@@ -9,6 +9,7 @@ use super::duplicate::TwinState;
 use super::feed::{Effect, FeedState, Record, Telling};
 use super::identifier::{Identifier, PatientId, ReferralId, SlotId};
 use super::index::{IndexState, Likeness, Link, Task};
+use super::nhs_number::NhsNumber;
 use super::patient::Patient;
 use super::referral::{Referral, Worklist};
 use super::service::Service;
@@ -151,6 +152,9 @@ pub enum Change {
     Task(Task),
     /// The source has made one more record of somebody whose identity is unproven.
     Created,
+    /// An NHS number is nobody's any more: a newer one took its place, or it was declared invalid.
+    #[allow(missing_docs)]
+    Retired { number: NhsNumber, newer: Option<NhsNumber> },
     /// A referral has this number.
     #[allow(missing_docs)]
     ReferralNumber { number: Identifier, referral: ReferralId },

@@ -194,6 +194,9 @@ pub enum Wish {
     Part { record: PatientId },
     /// The record is another person's than the one that it is linked to.
     Relink { record: PatientId, to: PatientId },
+    /// The proven NHS number of the record is nobody's any more: the newer one took its place (`heir`: the record that
+    /// has that already), or, where there is none, it was declared invalid.
+    Renumber { record: PatientId, newer: Option<NhsNumber>, heir: Option<PatientId> },
     /// An entry of the worklist is decided.
     Settle { task: Uuid, state: TaskState },
 }
@@ -300,6 +303,10 @@ impl Command {
         match self.wish {
             Wish::Link { record, to } | Wish::Relink { record, to } => {
                 IndexNeeds { records: vec![record, to], belongings: true, ..IndexNeeds::default() }
+            }
+            Wish::Renumber { record, heir, .. } => {
+                let records = [record].into_iter().chain(heir).collect();
+                IndexNeeds { records, belongings: true, ..IndexNeeds::default() }
             }
             Wish::Part { record } => IndexNeeds { records: vec![record], belongings: true, ..IndexNeeds::default() },
             Wish::Settle { task, .. } => IndexNeeds { task: Some(task), belongings: true, ..IndexNeeds::default() },

@@ -110,7 +110,25 @@ pub struct Telecom {
     pub usage: Option<String>,
 }
 
+/// System of NHS numbers.
+const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
+
 impl Demographics {
+    /// Without an NHS number that is nobody's any more, and with the one that took its place.
+    pub fn renumber(&mut self, old: NhsNumber, newer: Option<NhsNumber>) {
+        let is_old = |it: &Identifier| it.system == NHS && NhsNumber::parse(&it.value) == Ok(old);
+        match newer {
+            Some(newer) => {
+                let held = self.identifiers.iter_mut().filter(|it| is_old(it));
+                held.for_each(|it| newer.as_str().clone_into(&mut it.value));
+            }
+            None => {
+                self.identifiers.retain(|it| !is_old(it));
+                self.nhs_number_status = None;
+            }
+        }
+    }
+
     /// Is neither surname nor date of birth known?
     pub fn is_blank(&self) -> bool {
         self.birth_date.is_none() && self.name().is_none_or(|name| name.family.is_none())

@@ -224,6 +224,11 @@ impl Referral {
         self.ubrn.iter().map(Identifier::from).chain(self.identifiers.iter().cloned())
     }
 
+    /// Do booking references tell these two apart? Each is given out for one referral, by somebody who looked.
+    pub fn is_told_apart_from(&self, other: &Self) -> bool {
+        self.ubrn.as_ref().zip(other.ubrn.as_ref()).is_some_and(|(own, other)| own != other)
+    }
+
     /// The worklist that it is on; `None` only when it is no longer live.
     /// `appointment` is its current appointment, if it has one.
     pub fn worklist(&self, appointment: Option<AppointmentId>) -> Option<Worklist> {

@@ -8,11 +8,14 @@ use super::messages::refuse_blank;
 use super::place::Place;
 use super::worklist::done;
 use super::{CallerFault, print, print_json, table};
-use crate::booking::identifier::PatientId;
+use crate::booking::identifier::{Identifier, PatientId};
 use crate::booking::index::{Decider, Link, Wish};
+use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
 use crate::booking::person::{self, Person};
 use crate::store::Store;
+
+const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
 
 /// Look at people and their records; link records and part them.
 #[derive(Debug, Subcommand)]
@@ -25,6 +28,8 @@ pub enum PatientsCommand {
     Part(PartArgs),
     /// The record is another person's than the one that it is linked to.
     Relink(LinkArgs),
+    /// An NHS number was replaced by another one, or declared invalid: whoever says it means the newer one, or nobody.
+    Renumber(RenumberArgs),
 }
 
 /// What `onward patients show` takes.
@@ -65,6 +70,25 @@ pub struct PartArgs {
     pub place: Place,
 }
 
+/// What `onward patients renumber` takes.
+#[derive(Debug, Args)]
+pub struct RenumberArgs {
+    /// The NHS number that is nobody's any more
+    pub old: String,
+    /// The one that replaced it
+    #[arg(long, value_name = "NUMBER", required_unless_present = "invalid")]
+    pub to: Option<String>,
+    /// It was declared invalid: nothing replaced it
+    #[arg(long, conflicts_with = "to")]
+    pub invalid: bool,
+    /// Why, for whoever looks later; without patient data
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Where the store is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
 impl PatientsCommand {
     /// Runs it; answers the exit code.
     pub fn run(&self, json: bool) -> anyhow::Result<i32> {
@@ -82,9 +106,27 @@ impl PatientsCommand {
                 let (record, to) = (PatientId(args.record), PatientId(args.to));
                 decide(&args.place, &args.reason, args.record, Wish::Relink { record, to }, json)?;
             }
+            Self::Renumber(args) => renumber(args, json)?,
         }
         Ok(0)
     }
+}
+
+fn renumber(args: &RenumberArgs, json: bool) -> anyhow::Result<()> {
+    let parse = |text: &String| NhsNumber::parse(text).map_err(|error| CallerFault(format!("an NHS number: {error}")));
+    let (old, newer) = (parse(&args.old)?, args.to.as_ref().map(parse).transpose()?);
+    let (_, store) = args.place.open_store()?;
+    let holder = |number: NhsNumber| -> anyhow::Result<Option<PatientId>> {
+        let number = Identifier { system: NHS.to_owned(), value: number.as_str().to_owned() };
+        let person = store.patient_search(&number)?.into_iter().next();
+        let records = person.map(|person| store.patient_records(person)).transpose()?.unwrap_or_default();
+        Ok(records.into_iter().find(|it| it.nhs_number.is_some_and(|it| it.as_str() == number.value)).map(|it| it.id))
+    };
+    let none = || CallerFault("no record has this proven NHS number".to_owned());
+    let record = holder(old)?.ok_or_else(none)?;
+    let heir = newer.map(holder).transpose()?.flatten();
+    drop(store);
+    decide(&args.place, &args.reason, record.0, Wish::Renumber { record, newer, heir }, json)
 }
 
 fn decide(place: &Place, reason: &str, record: Uuid, wish: Wish, json: bool) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::CallerFault;
-use crate::app::opening::{Missing, open_store};
+use crate::app::opening::{Missing, open_store, open_store_for_import};
 use crate::config::Config;
 use crate::store::{Pending, Store, StoreError};
 
@@ -52,7 +52,7 @@ impl Place {
     pub fn make_store_for_import(&self) -> anyhow::Result<(Config, Arc<dyn Store>)> {
         let mut config = self.load()?;
         config.index.unproven_per_hour = Some(0);
-        let store = open_store(&config, Missing::Make)?;
+        let store = open_store_for_import(&config)?;
         Ok((config, store))
     }
 

@@ -18,6 +18,7 @@ impl Config {
         files.extend(self.store.password_file.iter_mut().chain(self.store.ca.iter_mut()));
         files.extend(https.client_ca.iter_mut().chain(https.crl.iter_mut()));
         files.extend(&mut self.validation.packages);
+        files.extend(self.index.weights.as_mut());
         for tls in self.mllp.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
             files.extend([&mut tls.cert, &mut tls.key]);
             files.extend(tls.client_ca.as_mut());

@@ -133,6 +133,9 @@ pub struct Index {
     /// three times what is usual at that hour. What would make more is held until a person has decided the entry of the
     /// worklist. 0: any number. Not set: 20 in production, any number in a sandbox, which is filled with such patients.
     pub unproven_per_hour: Option<u32>,
+    /// Weights by which people are compared, as `onward match train` writes them from the operator's own data. Not set:
+    /// those that are shipped, which are for the whole country. All gateways on one database must have the same.
+    pub weights: Option<PathBuf>,
 }
 
 impl Index {

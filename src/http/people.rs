@@ -170,7 +170,7 @@ impl Front {
         let reason = fhir::reason(body)?;
         let record = match wish {
             Wish::Link { record, .. } | Wish::Relink { record, .. } | Wish::Part { record } => record,
-            Wish::Settle { .. } => return Err(Issue::new(&INTERNAL, "").into()),
+            Wish::Settle { .. } | Wish::Renumber { .. } => return Err(Issue::new(&INTERNAL, "").into()),
         };
         let (message, work) = index::prepare(&caller.system, &reason, wish, "https");
         let store = self.intake.store();

@@ -54,6 +54,7 @@ rules! {
     Weight "by weight"
     Light "too little agrees"
     Rival "somebody else could be meant as well"
+    Unseen "too many have what is known of them in common to look at all: somebody else could be meant"
     JoinsTwo "it would join two people who are known to be different"
     ThroughAnother "both are the same person as a third record"
 }

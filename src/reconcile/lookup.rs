@@ -26,6 +26,29 @@ pub struct Neighbour<'a> {
     pub person: PatientId,
 }
 
+/// How a look-up is judged.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// In bits.
+    pub weights: &'a Weights,
+    /// The present: tells children from adults.
+    pub now: Timestamp,
+    /// What of those who are there was not looked at.
+    pub unseen: Unseen,
+}
+
+/// Were there more who share a key than can be looked at?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// No: everybody was seen.
+    #[default]
+    Nobody,
+    /// Yes: who is certain may have a rival among them.
+    Some,
+    /// Yes, and the record is to be a new one, although somebody unseen may be the same person: a person is asked.
+    Asked,
+}
+
 /// All keys by which somebody of whom this is said is found; none for somebody whom nobody knows.
 pub fn keys_of(proven: Option<NhsNumber>, who: &Demographics) -> Vec<u64> {
     let mut normaliser = Normaliser::default();
@@ -33,12 +56,12 @@ pub fn keys_of(proven: Option<NhsNumber>, who: &Demographics) -> Vec<u64> {
     if who.unidentified { Vec::new() } else { keys(&record, &normaliser.lexicon) }
 }
 
-/// Which of the records may be the same person's, with the evidence, in their order. By the weights that are shipped.
+/// Which of the records may be the same person's, with the evidence, in their order.
 pub fn alike(
     proven: Option<NhsNumber>,
     who: &Demographics,
     held: &[Neighbour<'_>],
-    now: Timestamp,
+    view: &View<'_>,
 ) -> Vec<Option<Alike>> {
     let mut normaliser = Normaliser::default();
     let record = said::record(&mut normaliser, proven, who);
@@ -48,10 +71,10 @@ pub fn alike(
         .collect();
     // A few neighbours are no population, and the same two records must weigh the same in any company.
     normaliser.lexicon.forget_uses();
-    let year = u32::try_from(now.to_zoned(TimeZone::UTC).year()).unwrap_or_default();
-    let weights = Weights::default();
-    let matcher = Matcher { lexicon: &normaliser.lexicon, weights: &weights, year };
-    let judged = judge(&record, &packed, &matcher);
+    let year = u32::try_from(view.now.to_zoned(TimeZone::UTC).year()).unwrap_or_default();
+    let matcher = Matcher { lexicon: &normaliser.lexicon, weights: view.weights, year };
+    let mut judged = judge(&record, &packed, &matcher);
+    doubt(&record, &packed, &mut judged, view.unseen, &matcher);
     judged.iter().zip(held).map(|(judged, it)| found(judged, it.record)).collect()
 }
 
@@ -87,6 +110,26 @@ pub fn judge(record: &Record, held: &[(Record, u64)], matcher: &Matcher<'_>) -> 
     refuse_contradicted(record, held, &mut judged, matcher);
     refuse_two(held, &mut judged);
     judged
+}
+
+/// Where not everybody was seen nobody is certain whom a rival could put in doubt; and where a record is to be made
+/// nevertheless, a person is asked about the nearest of those who were seen.
+fn doubt(record: &Record, held: &[(Record, u64)], judged: &mut [Judged], unseen: Unseen, matcher: &Matcher<'_>) {
+    if unseen == Unseen::Nobody {
+        return;
+    }
+    for found in judged.iter_mut().filter(|it| it.grade == Grade::Certain && !it.is_beyond_rivals()) {
+        *found = Judged { grade: Grade::Probable, rule: Rule::Unseen, ..*found };
+    }
+    let is_asked = judged.iter().any(|it| Grade::Probable <= it.grade);
+    if unseen == Unseen::Some || is_asked {
+        return;
+    }
+    let able = (0..held.len()).filter(|at| !matcher.are_two(record, &held[*at].0));
+    let nearest = able.max_by(|a, b| judged[*a].score.total.total_cmp(&judged[*b].score.total));
+    if let Some(at) = nearest {
+        judged[at] = Judged { grade: Grade::Probable, rule: Rule::Unseen, ..judged[at] };
+    }
 }
 
 /// Could somebody else be meant, on either side?

@@ -30,6 +30,9 @@ pub enum WeightError {
     /// The field has no such level.
     #[error("{0} has no level `{1}`")]
     Level(String, String),
+    /// Not in the form that `onward match train` writes.
+    #[error("{0}")]
+    Form(String),
     /// Not a number that can be added.
     #[error("{0}: a weight must be a number between -60 and 60")]
     Size(String),
@@ -135,6 +138,12 @@ impl Weights {
             [("probable", self.probable), ("possible", self.possible), ("second_contact", self.second_contact)];
         written.insert("grades".into(), grades.iter().map(|(name, bits)| ((*name).to_owned(), round(*bits))).collect());
         written
+    }
+
+    /// Reads the file that `onward match train` writes.
+    pub fn from_toml(text: &str) -> Result<Self, WeightError> {
+        let written = toml::from_str(text).map_err(|error| WeightError::Form(error.to_string()))?;
+        Self::read(&written)
     }
 
     /// Reads what [`Self::written`] writes; what is left out is as shipped.

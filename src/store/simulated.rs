@@ -6,6 +6,7 @@
 //! cut off in the tests of the stores.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -159,7 +160,7 @@ const RULES: &[(&str, &str)] = &[
 impl Database {
     /// An empty one.
     pub(crate) fn new(rules: Rules, decide: DecideFn) -> Result<Self, StoreError> {
-        Ok(Self { conn: open()?, desk: Desk { rules, decide } })
+        Ok(Self { conn: open()?, desk: Desk { rules, weights: Arc::default(), decide } })
     }
 
     /// A message for the queue.

@@ -11,6 +11,7 @@ use onward::booking::index::{Likeness, TaskKind, TaskState, Wish};
 use onward::intake::hl7::{Feed, prepare};
 use onward::intake::index;
 use onward::pas::inbound::dialect::Dialect;
+use onward::reconcile::weight::Weights;
 use onward::store::sqlite::{Options, SqliteStore};
 use onward::store::{Store, StoreError, TaskPage, TaskRow, Verdict};
 use proptest::prelude::*;
@@ -26,9 +27,15 @@ pub(crate) struct Fresh {
 }
 
 pub(crate) fn fresh(unproven_per_hour: u32) -> Fresh {
+    fresh_with(unproven_per_hour, Weights::default())
+}
+
+/// The same, where people are compared by these weights.
+pub(crate) fn fresh_with(unproven_per_hour: u32, weights: Weights) -> Fresh {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("onward.db");
-    let options = Options { rules: Rules { sandbox: true, unproven_per_hour }, ..Options::default() };
+    let rules = Rules { sandbox: true, unproven_per_hour };
+    let options = Options { rules, weights: Arc::new(weights), ..Options::default() };
     Fresh { store: SqliteStore::open(&file, options, decide).unwrap(), file, _dir: dir }
 }
 
@@ -121,7 +128,7 @@ fn people(fresh: &Fresh) -> i64 {
 }
 
 /// Every byte of what is held, without journal and history.
-fn everything(file: &Path) -> Vec<Vec<Column>> {
+pub(crate) fn everything(file: &Path) -> Vec<Vec<Column>> {
     let conn = rusqlite::Connection::open(file).unwrap();
     let mut rows = Vec::new();
     for table in ["patient", "patient_key", "patient_link", "patient_number", "referral", "appointment", "feed_record"]
@@ -440,7 +447,7 @@ listen = "127.0.0.1:2575"
 dialect = "itk"
 "#;
 
-fn onward(fresh: &Fresh, args: &[&str]) -> (i32, String) {
+pub(crate) fn onward(fresh: &Fresh, args: &[&str]) -> (i32, String) {
     let dir = fresh.file.parent().unwrap();
     std::fs::write(dir.join("onward.toml"), CONFIG).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onward"));

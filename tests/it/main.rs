@@ -28,6 +28,8 @@ mod hl7_peers;
 mod hl7_programs;
 mod index;
 mod index_fhir;
+mod index_limits;
+mod index_numbers;
 mod load;
 mod matching;
 mod matching_files;

@@ -102,7 +102,7 @@ fn every_scenario_of_our_own_gets_its_grade() {
 }
 
 /// People and their records as a hospital might have them: families, twins, moves, slips, missing and mixed-up numbers.
-fn population(seed: u64, people: usize) -> Vec<(usize, [String; 6])> {
+pub(crate) fn population(seed: u64, people: usize) -> Vec<(usize, [String; 6])> {
     let mut state = seed.wrapping_mul(2) + 1;
     let mut draw = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -5,7 +5,7 @@ use onward::booking::index::{Likeness, TaskKind, TaskState, Wish};
 use onward::store::Verdict;
 use serde_json::Value;
 
-use crate::index::{Fresh, PRIYA, Who, count, fresh, message, send, send_at, tasks, wish};
+use crate::index::{Fresh, PRIYA, Who, count, everything, fresh, message, send, send_at, tasks, wish};
 
 /// The appointment of this number with somebody, at this time of a day and in this clinic.
 fn booked(minute: u32, event: &str, number: &str, who: &Who, (time, clinic): (&str, &str)) -> String {
@@ -90,8 +90,23 @@ fn both_are_shown_side_by_side() {
 
 /// A referral of this number to cardiology.
 fn referred(minute: u32, event: &str, ubrn: &str, priority: &str, who: &Who) -> String {
-    let rf1 = format!("RF1|A|{priority}|320^T^TFC||O|{ubrn}^^E-RS|20260215||20260220");
-    message(minute, event, &[&rf1, &who.pid()])
+    referred_to(minute, event, (ubrn, priority, "320", "20260215"), who)
+}
+
+/// A referral: booking reference, priority, treatment function, and when it was written.
+fn referred_to(minute: u32, event: &str, said: (&str, &str, &str, &str), who: &Who) -> String {
+    let (ubrn, priority, function, date) = said;
+    let rf1 = format!("RF1|A|{priority}|{function}^T^TFC||O|{ubrn}^^E-RS|{date}||20270220");
+    message(minute, event, &[&rf1, "PRD|RP|SAMPLE^S^^^DR||||||||Y00001", &who.pid()])
+}
+
+fn active(fresh: &Fresh) -> i64 {
+    count(&fresh.file, "SELECT count(*) FROM referral WHERE status = 'active'")
+}
+
+/// Kind and grade of what is asked.
+fn asked(fresh: &Fresh) -> Vec<(TaskKind, Likeness)> {
+    tasks(fresh, TaskState::Open).iter().map(|row| (row.task.kind, row.task.evidence.likeness)).collect()
 }
 
 /// The code for which a message is held.
@@ -119,10 +134,63 @@ fn a_booking_reference_is_one_referral_of_one_patient() {
     // Another patient's it is not.
     let other = Who { name: "OKORO^JO", born: "19610101", ..PRIYA.numbered("P2") };
     assert_eq!(held(&fresh, &referred(3, "REF^I12", first, "2", &other)), "ONW-4011");
-    // Another number for the same: while the first is live, a person says what it is; one that was withdrawn is nobody's.
-    assert_eq!(held(&fresh, &referred(4, "REF^I12", second, "2", &priya)), "ONW-4004");
+    // One that was withdrawn is nobody's: another number for the same is no question then.
     send(&fresh, &referred(5, "REF^I14", first, "2", &priya));
     send(&fresh, &referred(6, "REF^I12", second, "2", &priya));
     assert_eq!((referrals("'active'"), referrals("'active', 'revoked'")), (1, 2));
     assert_eq!(tasks(&fresh, TaskState::Open).len(), 0);
+}
+
+/// A second booking reference was given out by somebody: it is taken, and a person looks, once, whatever is said later.
+#[test]
+fn another_booking_reference_for_the_same_is_taken_and_asked_about() {
+    let fresh = fresh(0);
+    let priya = PRIYA.numbered("P1");
+    let twin = (TaskKind::SameReferral, Likeness::Probable);
+    send(&fresh, &referred_to(0, "REF^I12", ("000000070001", "2", "320", "20260215"), &priya));
+    send(&fresh, &referred_to(1, "REF^I12", ("000000070002", "2", "320", "20260218"), &priya));
+    assert_eq!((active(&fresh), asked(&fresh)), (2, vec![twin]));
+    send(&fresh, &referred_to(2, "REF^I13", ("000000070002", "1", "320", "20260218"), &priya));
+    assert_eq!((active(&fresh), asked(&fresh)), (2, vec![twin]));
+    // For something else, and for the same a year later, they are two.
+    send(&fresh, &referred_to(3, "REF^I12", ("000000070003", "2", "330", "20260215"), &priya));
+    send(&fresh, &referred_to(4, "REF^I12", ("000000070004", "2", "320", "20241215"), &priya));
+    assert_eq!((active(&fresh), asked(&fresh)), (4, vec![twin]));
+}
+
+/// Two people who turn out to be one, each with a referral to the same service and a booking at the same time.
+#[test]
+fn what_two_had_who_turn_out_to_be_one_is_asked_about_and_parts_again() {
+    let fresh = fresh(0);
+    let (priya, pria) =
+        (PRIYA.numbered("P1"), Who { name: "NAIR^P", born: "", phone: "", street: "", ..PRIYA.numbered("P2") });
+    let (first, second) = (("000000070001", "2", "320", "20260215"), ("000000070002", "2", "320", "20260217"));
+    let kept = send(&fresh, &referred_to(0, "REF^I12", first, &priya));
+    let lost = send(&fresh, &referred_to(1, "REF^I12", second, &pria));
+    assert_ne!(kept, lost);
+    send(&fresh, &booked(2, "SIU^S12", "A1", &priya, ("0900", "CARD")));
+    send(&fresh, &booked(3, "SIU^S12", "A2", &pria, ("0900", "CARD")));
+    let of = |kind: TaskKind| asked(&fresh).into_iter().filter(|it| it.0 == kind).collect::<Vec<_>>();
+    assert_eq!((of(TaskKind::SameReferral), of(TaskKind::SameAppointment)), (vec![], vec![]));
+    send(&fresh, &message(4, "ADT^A31", &[&priya.pid()]));
+    let before = everything(&fresh.file);
+    send(&fresh, &message(4, "ADT^A40", &[&priya.pid(), "MRG|P2^^^RXX^MR"]));
+    let of_kept = |table: &str| {
+        let id = kept.0.simple();
+        count(
+            &fresh.file,
+            &format!("SELECT count(*) FROM {table} WHERE patient_id = x'{id}' AND status IN ('active', 'booked')"),
+        )
+    };
+    assert_eq!((of_kept("referral"), of_kept("appointment")), (2, 2), "both go on");
+    assert_eq!(of(TaskKind::SameReferral), [(TaskKind::SameReferral, Likeness::Probable)]);
+    assert_eq!(of(TaskKind::SameAppointment), [(TaskKind::SameAppointment, Likeness::Probable)]);
+    wish(&fresh, Wish::Part { record: lost }).unwrap();
+    assert!(everything(&fresh.file) == before, "byte by byte");
+    // What a person has said of the two stays said, should they be joined once more.
+    for row in tasks(&fresh, TaskState::Open) {
+        wish(&fresh, Wish::Settle { task: row.task.id, state: TaskState::Parted }).unwrap();
+    }
+    wish(&fresh, Wish::Link { record: lost, to: kept }).unwrap();
+    assert_eq!((of_kept("referral"), asked(&fresh)), (2, vec![]));
 }

@@ -36,16 +36,35 @@ pub(super) fn of_referral(new: &Referral, state: &State) -> Vec<Task> {
     let numbered = state.twins.numbered.iter().map(|(_, referral)| referral);
     let mut found: Vec<(Uuid, Evidence)> = Vec::new();
     for held in state.twins.referrals.iter().chain(numbered) {
-        // One that is awaited stands for the new one; one that was withdrawn is nobody's any more.
-        let is_other =
-            matches!(held.status, ReferralStatus::Active | ReferralStatus::OnHold | ReferralStatus::Completed);
-        if held.id == new.id || !is_other || found.iter().any(|(id, _)| *id == held.id.0) {
+        if held.id == new.id || !is_other(held) || found.iter().any(|(id, _)| *id == held.id.0) {
             continue;
         }
         let Some(kin) = kinship(held.patient, new.patient, state) else { continue };
         found.extend(referrals_compared(new, held).map(|evidence| (held.id.0, capped(evidence, kin))));
     }
     asked(TaskKind::SameReferral, new.id.0, found, state)
+}
+
+/// One that is awaited stands for the new one; one that was withdrawn is nobody's any more.
+fn is_other(held: &Referral) -> bool {
+    matches!(held.status, ReferralStatus::Active | ReferralStatus::OnHold | ReferralStatus::Completed)
+}
+
+/// Questions about what two people had who turn out to be one.
+pub(super) fn of_joined(own: PatientId, survivor: PatientId, state: &State) -> Vec<Task> {
+    let (referrals, appointments) = &state.index.belongings;
+    let of = |person: PatientId| referrals.iter().filter(move |it| it.patient == person && is_other(it));
+    let mut tasks = Vec::new();
+    for new in of(own).filter(|it| it.status != ReferralStatus::Completed) {
+        let compared = of(survivor).filter_map(|held| Some((held.id.0, referrals_compared(new, held)?)));
+        tasks.extend(asked(TaskKind::SameReferral, new.id.0, compared.collect(), state));
+    }
+    let of = |person: PatientId| appointments.iter().filter(move |it| it.patient == person && it.status.is_current());
+    for new in of(own) {
+        let compared = of(survivor).filter_map(|held| Some((held.id.0, appointments_compared(new, held)?)));
+        tasks.extend(asked(TaskKind::SameAppointment, new.id.0, compared.collect(), state));
+    }
+    tasks
 }
 
 /// Questions about an appointment and those that are held of the same person for the same time.

@@ -3,17 +3,18 @@
 //! Only what is certain is linked automatically, and only where nothing that is known speaks against it. Whatever a
 //! person or a source has decided stays: rules neither part what they linked nor link what they parted.
 
-use super::refuse;
+use super::{duplicate, refuse};
 use crate::booking::appointment::Appointment;
 use crate::booking::decision::{Change, Decision, Refusal, State};
 use crate::booking::identifier::PatientId;
 use crate::booking::index::{
     Alike, Command, Decider, Evidence, Likeness, Link, Task, TaskKind, TaskState, Wish, task_id,
 };
+use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
-use crate::booking::referral::{Referral, ReferralStatus};
+use crate::booking::referral::Referral;
 use crate::issue::{
-    CREATE_RATE, Code, FEED_MERGE_LIVE, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE,
+    CREATE_RATE, Code, NUMBER_NOT_HELD, NUMBERS_DIFFER, RECORD_NOT_LINKED, RECORD_UNKNOWN, RECORDS_ARE_ONE,
     TASK_DECIDED, TASK_UNKNOWN,
 };
 
@@ -124,7 +125,8 @@ fn asked(record: &Patient, alike: &Alike, state: &State) -> Option<Task> {
     surer.then(|| Task::new(TaskKind::SamePerson, record.id.0, alike.record.id.0, evidence()))
 }
 
-/// `own`, which stands for a person, follows `to` from now on, and all that hangs on it hangs on the other person.
+/// `own`, which stands for a person, follows `to` from now on, and all that hangs on it hangs on the other person; what
+/// both had is asked about.
 /// `survivor`: the record that stands for that one's person.
 pub(super) fn join(
     own: &Patient,
@@ -138,18 +140,11 @@ pub(super) fn join(
         return Err(refuse(&NUMBERS_DIFFER, ""));
     }
     let (referrals, appointments) = &index.belongings;
-    let live = |referral: &&Referral| matches!(referral.status, ReferralStatus::Active | ReferralStatus::OnHold);
     let theirs: Vec<&Referral> = referrals.iter().filter(|referral| referral.patient == own.id).collect();
-    let clashes = theirs.iter().copied().filter(live).any(|referral| {
-        let same = |other: &Referral| (&other.service, other.category) == (&referral.service, referral.category);
-        referrals.iter().filter(live).any(|other| other.patient == survivor.id && same(other))
-    });
-    if clashes {
-        return Err(refuse(&FEED_MERGE_LIVE, ""));
-    }
     let following = Patient { replaced_by: Some(to), ..own.clone() };
     let mut changes = vec![Change::Patient(following), Change::Link(link)];
     theirs.into_iter().for_each(|referral| changes.extend(moved(referral, appointments, survivor.id)));
+    changes.extend(duplicate::of_joined(own.id, survivor.id, state).into_iter().map(Change::Task));
     Ok(changes)
 }
 
@@ -202,8 +197,38 @@ pub(super) fn follow(it: &Command, state: &State) -> Result<Decision, Refusal> {
             Ok(decision(Patient { replaced_by: None, ..record.clone() }, changes))
         }
         Wish::Relink { record, to } => relink(it, record, to, state),
+        Wish::Renumber { record, newer, heir } => renumber(it, record, newer, heir, state),
         Wish::Settle { task, state: wanted } => settle_task(it, task, wanted, state),
     }
+}
+
+/// The record has the newer number, or follows the one that has it, or proves nothing any more. Later messages that say
+/// the old number mean the newer one.
+fn renumber(
+    it: &Command,
+    record: PatientId,
+    newer: Option<NhsNumber>,
+    heir: Option<PatientId>,
+    state: &State,
+) -> Result<Decision, Refusal> {
+    let held = known(record, state)?;
+    let old = held.nhs_number.filter(|old| Some(*old) != newer).ok_or_else(|| refuse(&NUMBER_NOT_HELD, ""))?;
+    let mut after = Patient { nhs_number: newer.filter(|_| heir.is_none()), ..held.clone() };
+    after.demographics.renumber(old, newer);
+    let mut changes = vec![Change::Patient(after.clone()), Change::Retired { number: old, newer }];
+    let Some(heir) = heir else { return Ok(decision(after, changes)) };
+    let heir = known(heir, state)?;
+    if heir.nhs_number != newer {
+        return Err(refuse(&NUMBER_NOT_HELD, ""));
+    }
+    if state.index.person_of(held).id == state.index.person_of(heir).id {
+        return Ok(decision(after, changes));
+    }
+    let mut so = state.clone();
+    changes.iter().for_each(|change| take_in(&mut so, change));
+    let linked = link(it, record, heir.id, &so)?;
+    changes.extend(linked.changes);
+    Ok(Decision { changes, ..linked })
 }
 
 fn known(id: PatientId, state: &State) -> Result<&Patient, Refusal> {

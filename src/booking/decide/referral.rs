@@ -26,9 +26,9 @@ const LINK: &str = "Bundle.entry.resource.ofType(ServiceRequest).supportingInfo"
 pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result<Decision, Refusal> {
     let service = open_service(state)?;
     // What it is about itself is in nobody's way: else the same message once more would look for somebody else.
-    let free = |person| others(person, it.referral.category, state).all(|held| held.id == it.referral.id);
+    let free = |person| others(person, &it.referral, state).all(|held| held.id == it.referral.id);
     let mut person = Person::resolve(&it.subject, &free, state)?;
-    no_other(&person, it.referral.category, state)?;
+    no_other(&person, &it.referral, state)?;
     let link = find_link(it, state)?;
     if state.bundle_used {
         return Err(refuse(&BUNDLE_ID_REUSED, "Bundle.id"));
@@ -36,7 +36,7 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
     if let Link::Held(_, _, patient) = &link {
         person = Person::linked(patient, &it.subject, state)?;
         // The booking may be on another record than the one that the number finds, or none does.
-        no_other(&person, it.referral.category, state)?;
+        no_other(&person, &it.referral, state)?;
     }
     duplicate::numbers_are_theirs(&it.referral, person.patient.id, state)?;
     let mut referral = Referral { patient: person.patient.id, received_at: now, ..it.referral.clone() };
@@ -59,17 +59,18 @@ pub(super) fn place(it: &PlaceReferral, state: &State, now: Timestamp) -> Result
     ))
 }
 
-/// One live referral of a kind for each patient and service; one that is still awaited is not in the way.
-fn no_other(person: &Person, category: Category, state: &State) -> Result<(), Refusal> {
-    if others(person.patient.id, category, state).next().is_some() {
+/// One live referral of a kind for each patient and service. One that is still awaited is not in the way, nor is one
+/// with another booking reference: about the two a person is asked.
+fn no_other(person: &Person, new: &Referral, state: &State) -> Result<(), Refusal> {
+    if others(person.patient.id, new, state).next().is_some() {
         return Err(refuse(&REFERRAL_EXISTS, REQUEST));
     }
     Ok(())
 }
 
-fn others(person: PatientId, category: Category, state: &State) -> impl Iterator<Item = &Referral> {
-    let other = move |held: &&Referral| held.status != ReferralStatus::Awaited && held.category == category;
-    state.referrals_of(person).filter(other)
+fn others<'s>(person: PatientId, new: &Referral, state: &'s State) -> impl Iterator<Item = &'s Referral> {
+    let same = |held: &&Referral| held.category == new.category && !held.is_told_apart_from(new);
+    state.referrals_of(person).filter(|held| held.status != ReferralStatus::Awaited).filter(same)
 }
 
 struct Placed {

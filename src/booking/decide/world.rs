@@ -15,7 +15,8 @@ use crate::booking::patient::Patient;
 use crate::booking::referral::{Origin, Referral, Worklist};
 use crate::booking::service::Service;
 use crate::booking::slot::{Slot, SlotStatus};
-use crate::reconcile::lookup::{self, Neighbour};
+use crate::reconcile::lookup::{self, Neighbour, Unseen, View};
+use crate::reconcile::weight::Weights;
 
 /// Everything that is held; records stand in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -173,7 +174,9 @@ impl World {
         }
         let neighbours: Vec<Neighbour<'_>> =
             self.patients.iter().map(|record| Neighbour { record, person: index.person_of(record).id }).collect();
-        let found = lookup::alike(subject.nhs_number, &subject.demographics, &neighbours, now);
+        let weights = Weights::default();
+        let view = View { weights: &weights, now, unseen: Unseen::Nobody };
+        let found = lookup::alike(subject.nhs_number, &subject.demographics, &neighbours, &view);
         let own = state.patient.as_ref().map(|own| own.id);
         let alike = found.into_iter().flatten().filter(|it| Some(it.record.id) != own);
         let alike: Vec<Alike> = alike.filter(|it| keys_of(&it.record).iter().any(|key| keys.contains(key))).collect();
@@ -253,6 +256,7 @@ impl World {
             | Change::Number { .. }
             | Change::Link(_)
             | Change::Created
+            | Change::Retired { .. }
             | Change::ReferralNumber { .. }
             | Change::Tell(_) => {}
         }

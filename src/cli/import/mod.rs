@@ -24,7 +24,7 @@ use crate::booking::index::{Likeness, TaskKind};
 use crate::store::{Pending, Store, Verdict};
 
 /// Records on their way to the store at once.
-const UNDER_WAY: usize = 1024;
+const UNDER_WAY: usize = 4096;
 /// So many refused records are told by their place, the rest is counted.
 const TOLD_MAX: usize = 10;
 

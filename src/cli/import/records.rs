@@ -114,7 +114,9 @@ impl Records {
             parts.filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ")
         };
         let said = |name: &str| Some(value(name)).filter(|it| !it.is_empty());
-        let number = NhsNumber::parse(&value("nhs_number")).ok();
+        // A number that was replaced is its owner's no more, whatever the file says beside it.
+        let newer = NhsNumber::parse(&value("nhs_superseded_by")).ok();
+        let number = newer.or_else(|| NhsNumber::parse(&value("nhs_number")).ok());
         let status = said("nhs_number_status").map(|it| format!("{it:0>2}"));
         let proven = number.filter(|it| status.as_deref() == Some("01") && self.fits(*it));
         let source = said("source").unwrap_or_else(|| self.source.clone());

@@ -128,8 +128,7 @@ impl InputArgs {
 fn read_weights(path: &Path) -> anyhow::Result<Weights> {
     let fault = |text: String| CallerFault(format!("{}: {text}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
-    let written = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
-    Ok(Weights::read(&written).map_err(|error| fault(error.to_string()))?)
+    Ok(Weights::from_toml(&text).map_err(|error| fault(error.to_string()))?)
 }
 
 impl RunArgs {

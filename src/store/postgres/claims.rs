@@ -134,8 +134,8 @@ impl Claims {
                 self.person(PatientId(task.pair.1));
             }
             Change::ReferralNumber { number, .. } => self.number(number),
-            // What these write is claimed with the message.
-            Change::Created | Change::Tell(_) | Change::Diary(_) => {}
+            // What these write is claimed with the message, or with the record.
+            Change::Created | Change::Retired { .. } | Change::Tell(_) | Change::Diary(_) => {}
         }
     }
 

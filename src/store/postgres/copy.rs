@@ -15,7 +15,7 @@ use super::{Options, background, schema};
 use crate::store::StoreError;
 use crate::store::sql::fault::Fault;
 use crate::store::sql::session::{Row, Session, Value, text};
-use crate::store::sqlite::connection::open_writer;
+use crate::store::sqlite::connection::{CACHE_BYTES, open_writer};
 
 /// Rows that are read back at a time.
 const FETCH: usize = 500;
@@ -46,6 +46,7 @@ const TABLES: &[(&str, &str)] = &[
     ("feed_decision", "message_id, who, why"),
     ("patient_key", "key, patient"),
     ("patient_link", "record_id, to_id, model, linked_at"),
+    ("nhs_number_retired", "number, newer, message_id, at"),
     ("patient_event", "seq, message_id, record_id, at, model"),
     ("task", "seq, id, kind, a, b, source, grade, state, raised_at, raised_by, decided_at, model"),
     ("create_rate", "source, hour, n"),
@@ -82,7 +83,7 @@ pub fn from_sqlite(
     if !file.is_file() {
         return Err(StoreError::Refused("there is no such file"));
     }
-    let source = open_writer(file)?;
+    let source = open_writer(file, CACHE_BYTES)?;
     source.execute_batch("BEGIN IMMEDIATE").map_err(Fault::from)?;
     refuse_unknown(&source)?;
     let runtime = background()?;
@@ -234,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("onward.db");
         std::fs::write(&path, "").unwrap();
-        let conn = open_writer(&path).unwrap();
+        let conn = open_writer(&path, CACHE_BYTES).unwrap();
         let session: &dyn Session = &conn;
         refuse_unknown(session).unwrap();
         for (table, columns) in TABLES {

@@ -46,6 +46,7 @@ use super::sql::submission::Desk;
 use super::symptom::Symptom;
 use super::{DecideFn, Message, OutboxRow, Store, StoreError, Work};
 use crate::booking::decision::Rules;
+use crate::reconcile::weight::Weights;
 
 /// How TLS to the server is spoken.
 pub type TlsConfig = Arc<rustls::ClientConfig>;
@@ -70,6 +71,8 @@ pub struct Options {
     pub tls: Option<TlsConfig>,
     /// What differs between environments; handed to every decision.
     pub rules: Rules,
+    /// How people are compared.
+    pub weights: Arc<Weights>,
     /// A database without a store in it is refused, where otherwise the store is made.
     pub must_exist: bool,
     /// Threads that write, each with a connection.
@@ -92,6 +95,7 @@ impl Options {
             password: None,
             tls: None,
             rules: Rules::default(),
+            weights: Arc::default(),
             must_exist: false,
             writers: 2,
             queue_len: 4096,
@@ -111,6 +115,7 @@ pub struct PostgresStore {
     /// Connections that take letters.
     lessors: Pool,
     pulse: Arc<Pulse>,
+    weights: Arc<Weights>,
     closing: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Where connections for reading live. Dropped without waiting, because that may happen on a runtime's thread.
@@ -134,7 +139,7 @@ impl PostgresStore {
         let closing = Arc::new(AtomicBool::new(false));
         let (queue, jobs, load) = Queue::new(options.queue_len, options.queue_bytes);
         let jobs = Arc::new(Mutex::new(jobs));
-        let desk = Arc::new(Desk { rules: options.rules, decide });
+        let desk = Arc::new(Desk { rules: options.rules, weights: Arc::clone(&options.weights), decide });
         let writers = (0..options.writers.max(1)).map(|_| {
             let id = Uuid::new_v4();
             spawn_writer(Writer {
@@ -156,7 +161,17 @@ impl PostgresStore {
         let readers = Pool::new(server.clone(), Server::reader);
         let lessors = Pool::new(server, Server::lessor);
         let (id, runtime) = (Uuid::now_v7(), Some(runtime));
-        Ok(Arc::new(Self { id, queue, readers, lessors, pulse, closing, threads, runtime }))
+        Ok(Arc::new(Self {
+            id,
+            queue,
+            readers,
+            lessors,
+            pulse,
+            weights: Arc::clone(&options.weights),
+            closing,
+            threads,
+            runtime,
+        }))
     }
 }
 
@@ -197,6 +212,10 @@ impl Engine for PostgresStore {
 
     fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     fn take(

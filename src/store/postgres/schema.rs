@@ -6,7 +6,13 @@ use crate::store::sql::fault::Fault;
 use crate::store::sql::session::Session;
 
 /// Each brings the database from the version of its index to the next one. Never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("ledger.sql"), include_str!("act.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("ledger.sql"),
+    include_str!("act.sql"),
+    include_str!("referral.sql"),
+    include_str!("number.sql"),
+];
 
 /// Brings the database to the newest version, all steps or none. Gateways that start together do it one after another.
 pub(super) fn migrate(link: &Link) -> Result<(), Fault> {

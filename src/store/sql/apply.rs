@@ -7,7 +7,7 @@ use super::column::{json, model};
 use super::fault::Fault;
 use super::search::folded;
 use super::session::{Row, Session, Value, values};
-use super::{diary, feed, index};
+use super::{diary, feed, index, number};
 use crate::bars;
 use crate::booking::appointment::{Appointment, AppointmentStatus, Passed};
 use crate::booking::command::Carried;
@@ -41,6 +41,7 @@ pub(in crate::store) fn changes(conn: &dyn Session, message: &Message, decision:
         Change::Home { referral, record } => index::home_write(conn, *referral, *record),
         Change::Task(task) => index::task_write(conn, message, task),
         Change::Created => index::created_write(conn, message),
+        Change::Retired { number, newer } => number::retired_write(conn, message, *number, *newer),
         Change::ReferralNumber { number, referral } => feed::referral_number_write(conn, number, *referral),
         // The answer writes it, as a letter.
         Change::Tell(_) => Ok(()),

@@ -23,6 +23,7 @@ use crate::booking::patient::Patient;
 use crate::booking::referral::Referral;
 use crate::booking::service::Service;
 use crate::reconcile::diary::Entry;
+use crate::reconcile::weight::Weights;
 use crate::store::act::{Act, Pause};
 use crate::store::ledger::Held;
 use crate::store::{
@@ -38,6 +39,8 @@ pub(in crate::store) trait Engine: Send + Sync {
     fn queue(&self) -> &Queue;
     /// How whoever writes is.
     fn pulse(&self) -> &Pulse;
+    /// How people are compared.
+    fn weights(&self) -> &Weights;
     /// See [`Store::outbox_take`]. One gateway has all letters.
     fn take(
         &self,
@@ -208,7 +211,7 @@ impl<E: Engine> Store for E {
     }
 
     fn patient_match(&self, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, StoreError> {
-        self.read(|conn| people::find(conn, subject))
+        self.read(|conn| people::find(conn, subject, self.weights()))
     }
 
     fn patient_history(&self, id: PatientId) -> Result<Vec<(Timestamp, Link)>, StoreError> {

@@ -3,9 +3,8 @@
 //! A look-up reads the few records that share a key with what is said, and no others; so it is cheap enough to be done
 //! in the writer's transaction, where nobody comes between looking and deciding.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::column::{json, model};
@@ -17,11 +16,15 @@ use crate::booking::decision::State;
 use crate::booking::identifier::{PatientId, ReferralId};
 use crate::booking::index::{Alike, IndexNeeds, Likeness, Link, Task, TaskKind, TaskState, task_id};
 use crate::booking::patient::Patient;
-use crate::reconcile::lookup::{self, Neighbour};
+use crate::reconcile::lookup::{self, Neighbour, Unseen, View};
+use crate::reconcile::weight::Weights;
 use crate::store::Message;
 
-/// Records of one key that are looked at. More have it only where it says next to nothing.
+/// Records of one key that are all looked at. Where there are more, those that share another key too are.
 const KEY_MAX: usize = 64;
+/// Records of which it is known that they have a key, and so many are looked at for sharing two. More have only what
+/// stands for nothing.
+const KEY_KNOWN_MAX: usize = 256;
 const HOUR_MICROSECONDS: i64 = 3_600_000_000;
 /// So many days are looked back for what is usual at this hour.
 const USUAL_DAYS: i64 = 28;
@@ -31,6 +34,7 @@ pub(in crate::store) fn load(
     conn: &dyn Session,
     needs: &IndexNeeds<'_>,
     message: &Message,
+    weights: &Weights,
     state: &mut State,
 ) -> Result<(), Fault> {
     let mut records = needs.records.clone();
@@ -43,7 +47,8 @@ pub(in crate::store) fn load(
         add_members(conn, record, state)?;
     }
     if let Some(subject) = needs.said {
-        add_alike(conn, subject, message, state)?;
+        let view = View { weights, now: message.received_at, unseen: Unseen::Some };
+        add_alike(conn, subject, view, state)?;
         load_rate(conn, subject, message, state)?;
     }
     let certain = state.index.alike.iter().any(|it| it.evidence.likeness == Likeness::Certain);
@@ -94,7 +99,7 @@ fn add_members(conn: &dyn Session, record: PatientId, state: &mut State) -> Resu
 
 /// Records that may be the same person's as somebody of whom this is said. None is looked for where it says nothing
 /// that was not known of the record.
-fn add_alike(conn: &dyn Session, subject: &Subject, message: &Message, state: &mut State) -> Result<(), Fault> {
+fn add_alike(conn: &dyn Session, subject: &Subject, view: View<'_>, state: &mut State) -> Result<(), Fault> {
     let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
     let own: Vec<PatientId> = own_records(state);
     for record in &own {
@@ -104,23 +109,25 @@ fn add_alike(conn: &dyn Session, subject: &Subject, message: &Message, state: &m
             return Ok(());
         }
     }
-    state.index.alike = neighbours(conn, subject, &keys, message.received_at, state)?;
+    let is_new = own.is_empty() && subject.nhs_number.is_none();
+    let view = View { unseen: if is_new { Unseen::Asked } else { Unseen::Some }, ..view };
+    state.index.alike = neighbours(conn, subject, &keys, view, state)?;
     Ok(())
 }
 
 /// Records that may be the same person's, by the keys of what is said of it. Those that were looked at, and all that are
-/// linked to them, are among the members of the state afterwards.
+/// linked to them, are among the members of the state afterwards. `view.unseen`: what to make of it if there are more.
 pub(in crate::store) fn neighbours(
     conn: &dyn Session,
     subject: &Subject,
     keys: &[u64],
-    now: Timestamp,
+    view: View<'_>,
     state: &mut State,
 ) -> Result<Vec<Alike>, Fault> {
     let mut near = Near::default();
     near.look(conn, keys)?;
     let first = near.found.len();
-    let judged = judge(conn, subject, &near.found, now, state)?;
+    let judged = judge(conn, subject, &near, view, state)?;
     // Whoever is certain must not be taken for certain where somebody else is as much alike to them.
     let certain: Vec<usize> = (0..first).filter(|at| judged[*at].as_ref().is_some_and(is_certain)).collect();
     for at in certain {
@@ -128,7 +135,8 @@ pub(in crate::store) fn neighbours(
         let keys = lookup::keys_of(record.nhs_number, &record.demographics);
         near.look(conn, &keys)?;
     }
-    let judged = if first < near.found.len() { judge(conn, subject, &near.found, now, state)? } else { judged };
+    let again = first < near.found.len() || near.unseen;
+    let judged = if again { judge(conn, subject, &near, view, state)? } else { judged };
     Ok(judged.into_iter().take(first).flatten().collect())
 }
 
@@ -154,6 +162,8 @@ struct Near {
     keys: HashSet<u64>,
     places: HashSet<i64>,
     found: Vec<Keyed>,
+    /// Somebody who could matter was not looked at.
+    unseen: bool,
 }
 
 impl Near {
@@ -161,20 +171,19 @@ impl Near {
     fn look(&mut self, conn: &dyn Session, keys: &[u64]) -> Result<(), Fault> {
         const OF: &str = "SELECT patient FROM patient_key WHERE key = ?1 ORDER BY patient LIMIT ?2";
         let fresh = keys.iter().filter(|key| self.keys.insert(**key));
-        let sets: Vec<[Value<'_>; 2]> = fresh.map(|key| [(*key as i64).into(), KEY_MAX.into()]).collect();
-        let mut counts = vec![0; sets.len()];
-        let mut places = Vec::new();
+        let sets: Vec<[Value<'_>; 2]> = fresh.map(|key| [(*key as i64).into(), KEY_KNOWN_MAX.into()]).collect();
+        let mut sharers: Vec<Vec<i64>> = vec![Vec::new(); sets.len()];
         conn.each_of(OF, &slices(&sets), &mut |at, row| {
-            let place = row.get(0)?;
-            counts[at] += 1;
-            if self.places.insert(place) {
-                places.push([Value::Int(place)]);
-            }
+            sharers[at].push(row.get(0)?);
             Ok(())
         })?;
-        if counts.contains(&KEY_MAX) {
-            tracing::warn!("a key of the index of patients has too many records: some were not looked at");
+        let chosen = chosen(&sharers);
+        if chosen.missed && !self.unseen {
+            tracing::warn!("too many records share the keys of one in the index of patients to look at all of them");
         }
+        self.unseen |= chosen.missed;
+        let fresh = chosen.places.into_iter().filter(|place| self.places.insert(*place));
+        let places: Vec<[Value<'_>; 1]> = fresh.map(|place| [Value::Int(place)]).collect();
         self.read(conn, &places)
     }
 
@@ -196,15 +205,44 @@ fn slices<'s, 'v, const N: usize>(sets: &'s [[Value<'v>; N]]) -> Vec<&'s [Value<
     sets.iter().map(<[_; N]>::as_slice).collect()
 }
 
+/// Records that are worth a look.
+struct Chosen {
+    places: Vec<i64>,
+    /// Others may be worth one too.
+    missed: bool,
+}
+
+/// Of keys that few share, all records. Of those that many do, the records that share others too, those with the most
+/// first: nobody is certain by one key alone. A key that hundreds have hides somebody.
+fn chosen(sharers: &[Vec<i64>]) -> Chosen {
+    let (few, many): (Vec<_>, Vec<_>) = sharers.iter().partition(|places| places.len() <= KEY_MAX);
+    let mut chosen = Chosen { places: few.iter().copied().flatten().copied().collect(), missed: false };
+    if many.is_empty() {
+        return chosen;
+    }
+    let mut shares: HashMap<i64, usize> = HashMap::new();
+    sharers.iter().flatten().for_each(|place| *shares.entry(*place).or_default() += 1);
+    let mut others: Vec<i64> = many.iter().copied().flatten().copied().filter(|place| 1 < shares[place]).collect();
+    others.sort_by_key(|place| (std::cmp::Reverse(shares[place]), *place));
+    others.dedup();
+    chosen.missed = KEY_KNOWN_MAX < others.len() || many.iter().any(|places| places.len() == KEY_KNOWN_MAX);
+    others.truncate(KEY_KNOWN_MAX);
+    // At least some of those that share nothing else, as before: a person may want to see them.
+    chosen.places.extend(others);
+    chosen.places.extend(many.iter().flat_map(|places| places.iter().take(KEY_MAX)));
+    chosen
+}
+
 type Judged = Vec<Option<Alike>>;
 
 fn judge(
     conn: &dyn Session,
     subject: &Subject,
-    found: &[Keyed],
-    now: Timestamp,
+    near: &Near,
+    view: View<'_>,
     state: &mut State,
 ) -> Result<Judged, Fault> {
+    let found = &near.found;
     for Keyed { record, linked, .. } in found {
         if state.index.record(record.id).is_some() {
             continue;
@@ -226,7 +264,8 @@ fn judge(
         .map(|record| Neighbour { record, person: state.index.person_of(record).id })
         .filter(|it| people.contains(&it.person));
     let all: Vec<Neighbour<'_>> = neighbours.iter().copied().chain(others).collect();
-    let mut judged = lookup::alike(subject.nhs_number, &subject.demographics, &all, now);
+    let view = View { unseen: if near.unseen { view.unseen } else { Unseen::Nobody }, ..view };
+    let mut judged = lookup::alike(subject.nhs_number, &subject.demographics, &all, &view);
     judged.truncate(found.len());
     Ok(judged)
 }
@@ -429,5 +468,23 @@ pub(in crate::store) fn key_all(conn: &dyn Session) -> Result<(), Fault> {
         for (seq, patient) in &rows {
             keys_write(conn, *seq, None, &model(patient)?)?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_who_share_a_key_those_are_looked_at_who_share_another_one() {
+        let many: Vec<i64> = (0..200).collect();
+        let found = chosen(&[vec![500], many.clone(), vec![150, 199]]);
+        assert!(!found.missed && [500, 150, 199].iter().all(|place| found.places.contains(place)));
+        // Many keys of the same hundreds: all of them, and if not all of them it is said.
+        let found = chosen(&[many.clone(), many.clone()]);
+        assert!(!found.missed && many.iter().all(|place| found.places.contains(place)));
+        let hundreds: Vec<i64> = (0..KEY_KNOWN_MAX as i64).collect();
+        let found = chosen(&[hundreds, vec![7]]);
+        assert!(found.missed && found.places.contains(&7) && found.places.len() < 3 * KEY_MAX);
     }
 }

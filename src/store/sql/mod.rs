@@ -19,6 +19,7 @@ pub(super) mod job;
 pub(super) mod journal;
 pub(super) mod lease;
 pub(super) mod ledger;
+pub(super) mod number;
 pub(super) mod outbox;
 pub(super) mod people;
 pub(super) mod pulse;

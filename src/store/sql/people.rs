@@ -6,15 +6,18 @@ use uuid::Uuid;
 use super::column::model;
 use super::fault::Fault;
 use super::index::{members, neighbours};
+use super::number;
 use super::session::{Row, Session, text, values};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Subject;
 use crate::booking::decision::State;
 use crate::booking::identifier::{Identifier, PatientId};
 use crate::booking::index::{Alike, IndexState, Likeness, Link};
+use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
 use crate::reconcile::diary::Entry;
-use crate::reconcile::lookup;
+use crate::reconcile::lookup::{self, Unseen, View};
+use crate::reconcile::weight::Weights;
 use crate::store::{TaskPage, TaskRow};
 
 /// All records that are linked to this one, the one that stands for the person first.
@@ -32,17 +35,26 @@ pub(in crate::store) fn search(conn: &dyn Session, identifier: &Identifier) -> R
     const BY_NHS: &str = "SELECT id FROM patient WHERE nhs_number = ?2 AND ?1 <> ''";
     const BY_NUMBER: &str = "SELECT patient_id FROM patient_number WHERE system = ?1 AND value = ?2";
     let sql = if identifier.system == NHS { BY_NHS } else { BY_NUMBER };
-    let record = conn.one(sql, values![&identifier.system, &identifier.value], |row| row.get(0))?;
+    let known = NhsNumber::parse(&identifier.value).ok().filter(|_| identifier.system == NHS);
+    let newer = known.map(|number| number::current(conn, number)).transpose()?.flatten();
+    let value = newer.as_ref().map_or(identifier.value.as_str(), NhsNumber::as_str);
+    let record = conn.one(sql, values![&identifier.system, value], |row| row.get(0))?;
     let Some(record) = record else { return Ok(Vec::new()) };
     Ok(records(conn, PatientId(record))?.into_iter().take(1).map(|person| person.id).collect())
 }
 
 /// Who may be the person of whom this is said: of each person the record that is most alike.
-pub(in crate::store) fn find(conn: &dyn Session, subject: &Subject) -> Result<Vec<(PatientId, Alike)>, Fault> {
+pub(in crate::store) fn find(
+    conn: &dyn Session,
+    subject: &Subject,
+    weights: &Weights,
+) -> Result<Vec<(PatientId, Alike)>, Fault> {
+    let subject = &*number::subject_with_current(conn, subject)?;
+    let view = View { weights, now: Timestamp::now(), unseen: Unseen::Some };
     let mut state = State::default();
     let mut found: Vec<(PatientId, Alike)> = Vec::new();
     let keys = lookup::keys_of(subject.nhs_number, &subject.demographics);
-    for alike in neighbours(conn, subject, &keys, Timestamp::now(), &mut state)? {
+    for alike in neighbours(conn, subject, &keys, view, &mut state)? {
         let person = state.index.person_of(&alike.record).id;
         let weight = |it: &Alike| (it.evidence.likeness, it.evidence.score);
         match found.iter_mut().find(|(known, _)| *known == person) {

@@ -3,10 +3,11 @@
 use super::column::model;
 use super::fault::Fault;
 use super::session::{Session, text, values};
+use super::submission::Desk;
 use super::{diary, feed, index, journal, twins};
 use crate::booking::appointment::Appointment;
 use crate::booking::command::Needs;
-use crate::booking::decision::{Rules, State};
+use crate::booking::decision::State;
 use crate::booking::identifier::{AppointmentId, PatientId, ReferralId, ServiceId};
 use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::Patient;
@@ -16,11 +17,11 @@ use crate::store::Message;
 /// Everything that the command needs and that is there.
 pub(in crate::store) fn load(
     conn: &dyn Session,
-    rules: Rules,
+    desk: &Desk,
     needs: &Needs<'_>,
     message: &Message,
 ) -> Result<State, Fault> {
-    let mut state = State { rules, ..State::default() };
+    let mut state = State { rules: desk.rules, ..State::default() };
     load_named(conn, needs, &mut state)?;
     if let Some(referral) = referral_id(conn, needs)? {
         state.referral = referral_find(conn, referral)?;
@@ -29,7 +30,7 @@ pub(in crate::store) fn load(
     if let Some(wanted) = &needs.feed {
         state.feed = feed::load(conn, wanted, state.patient.as_ref())?;
     }
-    index::load(conn, &needs.index, message, &mut state)?;
+    index::load(conn, &needs.index, message, &desk.weights, &mut state)?;
     twins::load(conn, &needs.twins, &mut state)?;
     if let Some(service) = needs.service {
         for patient in state.people() {

@@ -2,6 +2,7 @@
 //! decided, then everything is written.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -9,15 +10,18 @@ use super::fault::Fault;
 use super::journal::{self, Entry, First};
 use super::session::Session;
 use super::tally::Tally;
-use super::{apply, column, feed, outbox, state};
+use super::{apply, column, feed, number, outbox, state};
 use crate::booking::command::Command;
 use crate::booking::decision::{Decision, Refusal, Rules, State};
+use crate::reconcile::weight::Weights;
 use crate::store::{Answer, AnswerFn, DecideFn, Letter, Message, Verdict, Work};
 use crate::telemetry::metric;
 
 /// How decisions are made here.
 pub(in crate::store) struct Desk {
     pub(in crate::store) rules: Rules,
+    /// How people are compared.
+    pub(in crate::store) weights: Arc<Weights>,
     pub(in crate::store) decide: DecideFn,
 }
 
@@ -111,7 +115,8 @@ fn decide(
     answer: &AnswerFn,
     witness: &dyn Witness,
 ) -> Result<Outcome, Fault> {
-    let state = state::load(conn, desk.rules, &command.needs(), message)?;
+    let command = &*number::with_current(conn, command)?;
+    let state = state::load(conn, desk, &command.needs(), message)?;
     witness.read(&state)?;
     let decided = guarded("a decision panicked", || (desk.decide)(command, &state, message.received_at))?;
     let answer = guarded("an answer panicked", || answer(&decided))?;

@@ -50,10 +50,11 @@ fn load_tasks(conn: &dyn Session, state: &mut State) -> Result<(), Fault> {
     let named = state.referral.iter().map(|(referral, _)| referral);
     let fed = state.feed.referrals.iter().map(|(referral, ..)| referral);
     let booked = state.feed.bookings.iter().map(|held| &held.referral);
-    let referrals = twins.referrals.iter().chain(numbered).chain(named).chain(fed).chain(booked);
+    let belonging = &state.index.belongings;
+    let referrals = twins.referrals.iter().chain(numbered).chain(named).chain(fed).chain(booked).chain(&belonging.0);
     let named = state.appointment.iter().map(|(appointment, ..)| appointment);
     let fed = state.feed.bookings.iter().map(|held| &held.appointment);
-    let appointments = twins.appointments.iter().chain(named).chain(fed);
+    let appointments = twins.appointments.iter().chain(named).chain(fed).chain(&belonging.1);
     let ids = referrals.map(|it| it.id.0).chain(appointments.map(|it| it.id.0)).collect();
     state.twins.tasks.extend(tasks_among(conn, &ids)?);
     Ok(())

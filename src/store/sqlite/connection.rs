@@ -21,6 +21,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// More statements than there are in this module, so that each is prepared once.
 const STATEMENTS: usize = 128;
+/// Pages that a writer keeps in memory, unless it has a reason to keep more.
+pub(in crate::store) const CACHE_BYTES: usize = 64 << 20;
 
 /// Makes the file, and its folder, for nobody else to read. SQLite gives its side files the same mode.
 pub(super) fn create_private(path: &Path) -> Result<(), Fault> {
@@ -56,8 +58,9 @@ impl Identity {
     }
 }
 
-/// The one connection that writes. Refuses a file or a library with which it could not keep its word.
-pub(in crate::store) fn open_writer(path: &Path) -> Result<Connection, Fault> {
+/// The one connection that writes. Refuses a file or a library with which it could not keep its word. `cache_bytes`: pages that
+/// it keeps in memory.
+pub(in crate::store) fn open_writer(path: &Path, cache_bytes: usize) -> Result<Connection, Fault> {
     let mut conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     schema::check(&conn)?;
     conn.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -65,7 +68,7 @@ pub(in crate::store) fn open_writer(path: &Path) -> Result<Connection, Fault> {
     conn.pragma_update(None, "synchronous", "full")?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "temp_store", "memory")?;
-    conn.pragma_update(None, "cache_size", -64 * 1024)?;
+    conn.pragma_update(None, "cache_size", -i64::try_from(cache_bytes >> 10).unwrap_or(i64::MAX))?;
     check_promises(&conn)?;
     schema::migrate(&mut conn)?;
     Ok(conn)

@@ -41,6 +41,7 @@ use super::sql::submission::Desk;
 use super::symptom::Symptom;
 use super::{DecideFn, Store, StoreError};
 use crate::booking::decision::Rules;
+use crate::reconcile::weight::Weights;
 
 /// What can be said of a file without changing it. `deep`: it is read whole, however large it is.
 pub fn examine(path: &Path, deep: bool, now: Timestamp) -> Vec<Symptom> {
@@ -48,10 +49,12 @@ pub fn examine(path: &Path, deep: bool, now: Timestamp) -> Vec<Symptom> {
 }
 
 /// How the store works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// What differs between environments; handed to every decision.
     pub rules: Rules,
+    /// How people are compared.
+    pub weights: Arc<Weights>,
     /// Pieces of work that may wait for the writer; one more is refused with [`StoreError::Full`].
     pub queue_len: usize,
     /// Bytes of (compressed) bodies that may wait for the writer.
@@ -64,18 +67,32 @@ pub struct Options {
     pub batch_pause: Duration,
     /// Bytes of SQLite's log that are worth a checkpoint in the background; it may grow to four times as much.
     pub log_bytes: usize,
+    /// Bytes of pages that the writer keeps in memory.
+    pub cache_bytes: usize,
+}
+
+impl Options {
+    /// For millions of pieces of work of one caller. Each record writes to some twenty places all over the file; the
+    /// more of them share a transaction and the cache, the more often one page serves many. A gateway that runs beside
+    /// waits for each transaction, so there are no more in one.
+    pub fn for_import() -> Self {
+        let batches = Self { batch_len: 1024, batch_bytes: 64 << 20, queue_len: 8 << 10, ..Self::default() };
+        Self { log_bytes: 256 << 20, cache_bytes: 512 << 20, ..batches }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             rules: Rules::default(),
+            weights: Arc::default(),
             queue_len: 4096,
             queue_bytes: 256 << 20,
             batch_len: 256,
             batch_bytes: 8 << 20,
             batch_pause: Duration::from_millis(2),
             log_bytes: 64 << 20,
+            cache_bytes: connection::CACHE_BYTES,
         }
     }
 }
@@ -85,6 +102,7 @@ pub struct SqliteStore {
     queue: Queue,
     readers: Readers,
     pulse: Arc<Pulse>,
+    weights: Arc<Weights>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -92,7 +110,7 @@ impl SqliteStore {
     /// Opens the file, makes it if it is not there, and brings it to the newest schema.
     pub fn open(path: &Path, options: Options, decide: DecideFn) -> Result<Arc<Self>, StoreError> {
         connection::create_private(path)?;
-        let conn = connection::open_writer(path)?;
+        let conn = connection::open_writer(path, options.cache_bytes)?;
         let pulse = Arc::new(Pulse::new("SQLite"));
         let (queue, jobs, load) = Queue::new(options.queue_len, options.queue_bytes);
         let (nudge, nudges) = sync_channel(1);
@@ -100,7 +118,7 @@ impl SqliteStore {
             path: path.to_owned(),
             file: connection::Identity::of(path)?,
             conn: Some(conn),
-            desk: Desk { rules: options.rules, decide },
+            desk: Desk { rules: options.rules, weights: Arc::clone(&options.weights), decide },
             pulse: Arc::clone(&pulse),
             load,
             nudge,
@@ -108,10 +126,12 @@ impl SqliteStore {
             batch_bytes: options.batch_bytes,
             batch_pause: options.batch_pause,
             crowded: false,
+            cache_bytes: options.cache_bytes,
             log_limits: checkpoint::Limits::new(options.log_bytes),
         };
         let threads = Mutex::new(vec![spawn_writer(writer, jobs)?, spawn_checkpointer(path, nudges)?]);
-        Ok(Arc::new(Self { queue, readers: Readers::new(path.to_owned()), pulse, threads }))
+        let readers = Readers::new(path.to_owned());
+        Ok(Arc::new(Self { queue, readers, pulse, weights: options.weights, threads }))
     }
 }
 
@@ -152,6 +172,10 @@ impl Engine for SqliteStore {
 
     fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     fn stop(&self) {

@@ -40,6 +40,7 @@ pub(super) struct Writer {
     pub(super) batch_pause: Duration,
     /// The last transaction held the work of more than one caller.
     pub(super) crowded: bool,
+    pub(super) cache_bytes: usize,
     pub(super) log_limits: checkpoint::Limits,
 }
 
@@ -145,7 +146,7 @@ impl Writer {
         self.file.check(&self.path)?;
         let conn = match self.conn.take() {
             Some(conn) => conn,
-            None => connection::open_writer(&self.path)?,
+            None => connection::open_writer(&self.path, self.cache_bytes)?,
         };
         match transaction::begin(&conn) {
             Ok(()) => Ok(conn),

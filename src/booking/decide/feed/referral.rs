@@ -106,11 +106,13 @@ fn the_held<'s>(record: &Record, state: &'s State) -> Result<Option<Held<'s>>, R
     Ok(found)
 }
 
-/// One live referral of a kind for each patient and service: a second one is for a person to look at.
+/// One live referral of a kind for each patient and service: a second one is for a person to look at. With another
+/// booking reference it is taken, and asked about.
 fn alone(referral: &Referral, state: &State, patient: PatientId) -> Result<(), Refusal> {
     let live = |it: &Referral| matches!(it.status, ReferralStatus::Active | ReferralStatus::OnHold);
     let other = |it: &Referral| {
-        it.id != referral.id && live(it) && it.service == referral.service && it.category == referral.category
+        let same = it.service == referral.service && it.category == referral.category;
+        it.id != referral.id && live(it) && same && !it.is_told_apart_from(referral)
     };
     if live(referral) && state.referrals_of(patient).any(other) {
         return Err(hold(&REFERRAL_EXISTS, PLACE));

@@ -263,8 +263,8 @@ codes! {
     PERSON_ALIKE "ONW-7008" Warning "business-rule" BadRequest "The record may be the same person's as another one: it stays apart until a person has decided."
     PERSON_LINKED "ONW-7009" Information "informational" BadRequest "The record was linked to a person who is known already."
     ROLE_MISSING "ONW-7010" Error "forbidden" Forbidden "The system does not have the role that this asks for."
-    NUMBER_NOT_HELD "ONW-7012" Error "not-found" NotFound "No record has this proven NHS number, or it has the newer one already."
     TWIN "ONW-7011" Warning "business-rule" BadRequest "It may be one that is held already: both stay until a person has decided."
+    NUMBER_NOT_HELD "ONW-7012" Error "not-found" NotFound "No record has this proven NHS number, or it has the newer one already."
 
     STORE_UNAVAILABLE "ONW-9001" Error "transient" Unavailable "The gateway cannot keep messages safely now: send the same again later."
     INTERNAL "ONW-9002" Error "exception" Internal "The gateway failed; its operator has been told."

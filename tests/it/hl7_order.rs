@@ -72,6 +72,14 @@ fn sequences() -> Vec<Vec<String>> {
             message(4, "ADT^A40", &[&bare(), "MRG|D2^^^RXX^MR"]),
             message(5, "SIU^S15", &[&sch("OP2", ten, "Cancelled"), &bare()]),
         ],
+        // Said to be one person's, and not, and merged after all.
+        vec![
+            message(0, "ADT^A28", &[&ann()]),
+            message(1, "ADT^A28", &[&other()]),
+            message(2, "ADT^A24", &[&bare(), "PID|2||D2^^^RXX^MR"]),
+            message(3, "ADT^A37", &[&bare(), "PID|2||D2^^^RXX^MR"]),
+            message(4, "ADT^A40", &[&bare(), "MRG|D2^^^RXX^MR"]),
+        ],
         // A booking under the wrong person is put right.
         vec![
             message(0, "SIU^S12", &[&sch("OP1", nine, "Booked"), &other()]),
@@ -474,7 +482,7 @@ proptest! {
 
     #[test]
     fn any_order_ends_as_the_right_one_or_a_person_is_asked(
-        which in 0..5_usize,
+        which in 0..6_usize,
         ranks in proptest::collection::vec(any::<u32>(), 14),
         twice in proptest::collection::vec(any::<bool>(), 7),
     ) {

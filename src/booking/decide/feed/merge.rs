@@ -9,7 +9,9 @@ use super::{held_or_new, hold};
 use crate::booking::appointment::{Appointment, AppointmentStatus};
 use crate::booking::decide::index::{join, part};
 use crate::booking::decision::{Change, Decision, Refusal, State};
-use crate::booking::feed::{Effect, Event, Group, HeldBooking, Kind, Order, Record, Standing, Who, derived_id, own_id};
+use crate::booking::feed::{
+    Effect, Event, Group, HeldBooking, Kind, Order, Record, Standing, Who, derived_id, own_id, person_key,
+};
 use crate::booking::identifier::{AppointmentId, Identifier, PatientId};
 use crate::booking::index::{Decider, Link};
 use crate::booking::patient::Patient;
@@ -30,8 +32,18 @@ pub(super) fn people(it: &Event, who: &Who, numbers: &[Identifier], state: &Stat
     for number in numbers {
         let changes = followed(it, number, record, &survivor, &mut joined, state)?;
         decision.changes.extend(changes);
+        decision.changes.extend(ended(it, number, record, state));
     }
     Ok(Decision { effect: Effect::Applied, ..decision })
+}
+
+/// The record of the number ended with this event, for good: what was said of a link before does not part it any more.
+fn ended(it: &Event, number: &Identifier, left: PatientId, state: &State) -> Option<Change> {
+    let id = owner(number, state).map_or(PatientId(derived_id(Kind::Person, number)), |loser| loser.id);
+    let mut record = held_or_new(state, Kind::Person, &person_key(id));
+    record.take(&it.source, Group::Person, it.version);
+    record.merged_into = Some(person_key(left));
+    (id != left).then_some(Change::Record(record))
 }
 
 /// Whose a number is.
@@ -82,7 +94,8 @@ fn followed(
     })
 }
 
-/// Both are one person's, or no longer, by the newest word of the source.
+/// Both are one person's, or no longer, by the newest word of the source. Records that were merged stay so: what was said
+/// before is over, and what is said later a person must look at.
 pub(super) fn link(
     it: &Event,
     who: &Who,
@@ -106,11 +119,19 @@ pub(super) fn link(
         let follows = |it: &&Patient| it.replaced_by.is_some_and(|leader| leader != it.id);
         let both = owner(other, state).is_some_and(|other| state.index.person_of(other).id == person.patient.id);
         if let Some(leaving) = leaving.filter(|_| both).find(follows) {
+            if let Some(merged) = state.feed.record(Kind::Person, &person_key(leaving.id)).filter(is_merged) {
+                let is_late = merged.clone().take(&it.source, Group::Person, it.version) == Order::Earlier;
+                return if is_late { Ok(person.decision()) } else { Err(hold(&FEED_IDENTITY_CONFLICT, "PID-3")) };
+            }
             let by = Decider::Source(it.source.clone());
             person.changes.extend(part(leaving, by, String::new(), state)?);
         }
     }
     Ok(person.decision())
+}
+
+fn is_merged(record: &&Record) -> bool {
+    record.merged_into.is_some()
 }
 
 /// A booking was written under the wrong person.

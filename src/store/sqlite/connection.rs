@@ -17,6 +17,9 @@ use crate::store::sql::fault::Fault;
 pub(super) const PAGE_BYTES: i64 = 4 * 1024;
 /// How long to wait for another process, such as an `onward slots import`.
 const BUSY: Duration = Duration::from_secs(5);
+/// Between two looks whether the other one is done. SQLite by itself looks ten times a second after a while, and misses the
+/// moments between the transactions of one that writes all the time.
+const BUSY_LOOK: Duration = Duration::from_millis(1);
 /// Before it, SQLite could corrupt a file when the log was reset.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// More statements than there are in this module, so that each is prepared once.
@@ -89,9 +92,15 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
+/// Somebody else writes: is it worth another look?
+fn waits(looks: i32) -> bool {
+    std::thread::sleep(BUSY_LOOK);
+    BUSY_LOOK.saturating_mul(looks.unsigned_abs()) < BUSY
+}
+
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Fault> {
-    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    conn.busy_timeout(BUSY)?;
+    let mut conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_handler(Some(waits))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // Plans do not depend on bound values; without this SQLite prepares statements on partial indexes anew at
     // every other execution, which was a twentieth of the writer's time.

@@ -186,6 +186,10 @@ fn what_two_had_who_turn_out_to_be_one_is_asked_about_and_parts_again() {
     assert_eq!(of(TaskKind::SameReferral), [(TaskKind::SameReferral, Likeness::Probable)]);
     assert_eq!(of(TaskKind::SameAppointment), [(TaskKind::SameAppointment, Likeness::Probable)]);
     wish(&fresh, Wish::Part { record: lost }).unwrap();
+    // That the hospital merged them, and when, is remembered with all that it said.
+    let said = "UPDATE feed_record SET model = json_set(json_remove(model, '$.versions.\"RXX|Person\"'), '$.merged_into', null)
+        WHERE model ->> '$.merged_into' IS NOT NULL";
+    assert_eq!(rusqlite::Connection::open(&fresh.file).unwrap().execute(said, ()).unwrap(), 1);
     assert!(everything(&fresh.file) == before, "byte by byte");
     // What a person has said of the two stays said, should they be joined once more.
     for row in tasks(&fresh, TaskState::Open) {

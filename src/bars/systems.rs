@@ -3,7 +3,7 @@
 /// Directory of Services ids.
 pub const DOS_SERVICE: &str = "https://fhir.nhs.uk/Id/dos-service-id";
 /// NHS numbers.
-pub const NHS_NUMBER: &str = "https://fhir.nhs.uk/Id/nhs-number";
+pub const NHS_NUMBER: &str = crate::booking::nhs_number::NhsNumber::SYSTEM;
 /// Organisations.
 pub const ODS_ORGANISATION: &str = "https://fhir.nhs.uk/Id/ods-organization-code";
 /// Unique booking reference numbers.

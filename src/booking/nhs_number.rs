@@ -35,6 +35,9 @@ pub enum Range {
 }
 
 impl NhsNumber {
+    /// System of NHS numbers among identifiers (UK Core, BaRS).
+    pub const SYSTEM: &str = "https://fhir.nhs.uk/Id/nhs-number";
+
     /// Reads a number, grouped 3-3-4 by blanks or hyphens or not at all.
     pub fn parse(text: &str) -> Result<Self, NhsNumberError> {
         let digits = digits(text.trim().as_bytes()).ok_or(NhsNumberError::Format)?;

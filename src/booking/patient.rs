@@ -110,13 +110,10 @@ pub struct Telecom {
     pub usage: Option<String>,
 }
 
-/// System of NHS numbers.
-const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
-
 impl Demographics {
     /// Without an NHS number that is nobody's any more, and with the one that took its place.
     pub fn renumber(&mut self, old: NhsNumber, newer: Option<NhsNumber>) {
-        let is_old = |it: &Identifier| it.system == NHS && NhsNumber::parse(&it.value) == Ok(old);
+        let is_old = |it: &Identifier| it.system == NhsNumber::SYSTEM && NhsNumber::parse(&it.value) == Ok(old);
         match newer {
             Some(newer) => {
                 let held = self.identifiers.iter_mut().filter(|it| is_old(it));

@@ -15,8 +15,6 @@ use crate::booking::patient::Patient;
 use crate::booking::person::{self, Person};
 use crate::store::Store;
 
-const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
-
 /// Look at people and their records; link records and part them.
 #[derive(Debug, Subcommand)]
 pub enum PatientsCommand {
@@ -117,7 +115,7 @@ fn renumber(args: &RenumberArgs, json: bool) -> anyhow::Result<()> {
     let (old, newer) = (parse(&args.old)?, args.to.as_ref().map(parse).transpose()?);
     let (_, store) = args.place.open_store()?;
     let holder = |number: NhsNumber| -> anyhow::Result<Option<PatientId>> {
-        let number = Identifier { system: NHS.to_owned(), value: number.as_str().to_owned() };
+        let number = Identifier { system: NhsNumber::SYSTEM.to_owned(), value: number.as_str().to_owned() };
         let person = store.patient_search(&number)?.into_iter().next();
         let records = person.map(|person| store.patient_records(person)).transpose()?.unwrap_or_default();
         Ok(records.into_iter().find(|it| it.nhs_number.is_some_and(|it| it.as_str() == number.value)).map(|it| it.id))

@@ -5,7 +5,7 @@ use crate::booking::nhs_number::NhsNumber;
 use crate::booking::patient::{Address, Demographics, Gender, HumanName, Patient};
 
 /// System of NHS numbers.
-const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
+const NHS: &str = NhsNumber::SYSTEM;
 
 /// Packs what is said of a person; `proven`: the NHS number that is known to be theirs.
 pub fn record(normaliser: &mut Normaliser, proven: Option<NhsNumber>, who: &Demographics) -> Record {

@@ -24,7 +24,7 @@ use crate::intake::hl7::{self, Feed};
 use crate::issue::Issues;
 use crate::store::{Answer, Message, Work};
 
-const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
+const NHS: &str = NhsNumber::SYSTEM;
 /// Largest HL7 v2 file: it is read whole.
 const HL7_BYTES_MAX: u64 = 1 << 30;
 /// Longest line of NDJSON and of CSV.

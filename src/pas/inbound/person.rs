@@ -15,7 +15,7 @@ use crate::issue::{
 };
 
 /// System of NHS numbers.
-pub(super) const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
+pub(super) const NHS: &str = NhsNumber::SYSTEM;
 /// CX-5 of numbers that are not the patient's at a hospital.
 const NOT_LOCAL: &[&str] = &["AN", "VN", "SS", "DL", "PPN", "XX", "SB", "MC", "MA", "NHOLD", "BC", "CC", "ACSN"];
 

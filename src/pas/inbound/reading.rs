@@ -214,7 +214,8 @@ impl<'m> Reading<'m> {
         self.text(simple(path)).and_then(|text| Written::read(&text)).is_some_and(|written| written.time.is_none())
     }
 
-    /// What is read, where nothing hangs on a time that is none, or on which of several it is: it is told of, and the message is applied without it.
+    /// What is read, where nothing hangs on a time that is none, or on which of several it is: it is told of, and the
+    /// message is applied without it.
     pub fn without_a_time<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.found.len();
         let value = read(self);

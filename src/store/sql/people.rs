@@ -31,11 +31,10 @@ pub(in crate::store) fn records(conn: &dyn Session, record: PatientId) -> Result
 
 /// Everybody who has this identifier: by the proven NHS number, or by a local number.
 pub(in crate::store) fn search(conn: &dyn Session, identifier: &Identifier) -> Result<Vec<PatientId>, Fault> {
-    const NHS: &str = "https://fhir.nhs.uk/Id/nhs-number";
     const BY_NHS: &str = "SELECT id FROM patient WHERE nhs_number = ?2 AND ?1 <> ''";
     const BY_NUMBER: &str = "SELECT patient_id FROM patient_number WHERE system = ?1 AND value = ?2";
-    let sql = if identifier.system == NHS { BY_NHS } else { BY_NUMBER };
-    let known = NhsNumber::parse(&identifier.value).ok().filter(|_| identifier.system == NHS);
+    let sql = if identifier.system == NhsNumber::SYSTEM { BY_NHS } else { BY_NUMBER };
+    let known = NhsNumber::parse(&identifier.value).ok().filter(|_| identifier.system == NhsNumber::SYSTEM);
     let newer = known.map(|number| number::current(conn, number)).transpose()?.flatten();
     let value = newer.as_ref().map_or(identifier.value.as_str(), NhsNumber::as_str);
     let record = conn.one(sql, values![&identifier.system, value], |row| row.get(0))?;
